@@ -1,0 +1,45 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+TRACES ?= ../shared/traces
+ARGS ?=
+READY := .venv/.ready
+BIN := .venv/bin
+
+.PHONY: help demo test lint format bench clean
+
+help: ## Show the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo 'otelbudget needs Python 3.11 or newer as "$(PYTHON)"; choose another with: make PYTHON=python3.12 ...' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo 'this Python has no venv or ensurepip; on Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }
+	@echo 'Setting up .venv (once; about a minute) ...'
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e . --group dev
+	@touch $@
+
+demo: $(READY) ## Stop a runaway run live, then audit, simulate and suggest on sample_traces
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/demo.py
+
+test: $(READY) ## Run the tests (TRACES=DIR: real traces to read; ARGS=...: for pytest)
+	@OTELBUDGET_TRACES="$(abspath $(TRACES))" $(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY) ## Check format, style, types and the direction of imports
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/mypy tests
+	@$(BIN)/lint-imports
+
+format: $(READY) ## Rewrite the sources in the project's format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(READY) ## Measure speed beside its anchors
+	@$(BIN)/python -m tests.benchmarks
+
+clean: ## Remove what the targets made
+	@rm -rf .venv build dist .mypy_cache .ruff_cache

@@ -1,0 +1,78 @@
+"""Budgets for LLM agents under OpenTelemetry.
+
+Add `BudgetSpanProcessor` to your tracer provider and a run that has used up its budget is stopped
+at its next model call. Export spans with `DuckDBSpanExporter` and ask `budget-audit` what was
+spent and which limits to set.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from otelbudget.budgets.config import Budget, Budgets, Mode
+    from otelbudget.errors import (
+        BudgetConfigError,
+        BudgetExceededError,
+        BudgetFacts,
+        OtelBudgetError,
+        OtelBudgetWarning,
+        StoreError,
+        StoreVersionError,
+        TraceReadError,
+        UnknownModelError,
+    )
+    from otelbudget.live.processor import BudgetSpanProcessor
+    from otelbudget.pricing.billing import UnknownModel
+    from otelbudget.store.exporter import DuckDBSpanExporter
+
+__version__ = "0.1.0.dev0"
+
+_MODULE_OF = {
+    "Budget": "otelbudget.budgets.config",
+    "BudgetConfigError": "otelbudget.errors",
+    "BudgetExceededError": "otelbudget.errors",
+    "BudgetFacts": "otelbudget.errors",
+    "BudgetSpanProcessor": "otelbudget.live.processor",
+    "Budgets": "otelbudget.budgets.config",
+    "DuckDBSpanExporter": "otelbudget.store.exporter",
+    "Mode": "otelbudget.budgets.config",
+    "OtelBudgetError": "otelbudget.errors",
+    "OtelBudgetWarning": "otelbudget.errors",
+    "StoreError": "otelbudget.errors",
+    "StoreVersionError": "otelbudget.errors",
+    "TraceReadError": "otelbudget.errors",
+    "UnknownModel": "otelbudget.pricing.billing",
+    "UnknownModelError": "otelbudget.errors",
+}
+
+__all__ = [
+    "Budget",
+    "BudgetConfigError",
+    "BudgetExceededError",
+    "BudgetFacts",
+    "BudgetSpanProcessor",
+    "Budgets",
+    "DuckDBSpanExporter",
+    "Mode",
+    "OtelBudgetError",
+    "OtelBudgetWarning",
+    "StoreError",
+    "StoreVersionError",
+    "TraceReadError",
+    "UnknownModel",
+    "UnknownModelError",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name when it is first used, so that the import itself stays light."""
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted((*globals(), *__all__))

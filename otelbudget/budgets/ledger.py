@@ -1,0 +1,111 @@
+"""What each scope of a budget has used so far."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from threading import Lock
+
+from otelbudget.budgets.config import Budget, LimitKind
+from otelbudget.pricing.billing import Charge
+
+MAX_SCOPES = 10_000
+_MAX_MODELS = 32
+_OTHER_MODELS = "(other models)"
+
+
+class Account:
+    """What one scope of one budget has used.
+
+    Attributes:
+        scope: Value of the budget's `per` key, such as a trace id.
+        cost_pusd: What counts toward a money limit, in pico-USD, estimates included.
+        estimated_pusd: The part of it that rests on a ceiling price, in pico-USD.
+        tokens: Input and output tokens.
+        calls: Calls admitted.
+        denied: Calls refused.
+        warned: How many of the budget's warning thresholds have been reported, by limit kind.
+        is_exceeded: Whether the end of the budget has been reported.
+        spent_by_model: Pico-USD by model.
+    """
+
+    __slots__ = (
+        "calls",
+        "cost_pusd",
+        "denied",
+        "estimated_pusd",
+        "is_exceeded",
+        "scope",
+        "spent_by_model",
+        "tokens",
+        "warned",
+    )
+
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+        self.cost_pusd = 0
+        self.estimated_pusd = 0
+        self.tokens = 0
+        self.calls = 0
+        self.denied = 0
+        self.warned: dict[LimitKind, int] | None = None
+        self.is_exceeded = False
+        self.spent_by_model: dict[str, int] = {}
+
+    def usage(self, kind: LimitKind) -> int:
+        """What has been used in the unit of a limit kind: pico-USD or a count."""
+        match kind:
+            case LimitKind.COST_USD:
+                return self.cost_pusd
+            case LimitKind.TOKENS:
+                return self.tokens
+            case LimitKind.CALLS:
+                return self.calls
+
+    def add(self, charge: Charge) -> None:
+        """Add what one call used."""
+        cost = charge.counted_pusd
+        self.cost_pusd += cost
+        if charge.list_cost_pusd is None:
+            self.estimated_pusd += cost
+        self.tokens += charge.tokens
+        model = charge.model or "(unnamed)"
+        if model not in self.spent_by_model and len(self.spent_by_model) >= _MAX_MODELS:
+            model = _OTHER_MODELS
+        self.spent_by_model[model] = self.spent_by_model.get(model, 0) + cost
+
+
+class MemoryLedger:
+    """Accounts in this process; those unused for longest are dropped beyond a bound.
+
+    Every access is made while holding `lock`.
+
+    Args:
+        max_scopes: How many accounts are kept at most, over all budgets.
+
+    Attributes:
+        lock: Held around reading and changing accounts.
+        dropped_scopes: Accounts dropped because there were too many.
+    """
+
+    def __init__(self, max_scopes: int = MAX_SCOPES) -> None:
+        self.lock = Lock()
+        self.dropped_scopes = 0
+        self._max_scopes = max_scopes
+        self._accounts: OrderedDict[tuple[str, str], Account] = OrderedDict()
+
+    def account(self, budget: Budget, scope: str) -> Account:
+        """The account of a scope, opened where there is none."""
+        key = (budget.name, scope)
+        account = self._accounts.get(key)
+        if account is not None:
+            self._accounts.move_to_end(key)
+            return account
+        if len(self._accounts) >= self._max_scopes:
+            self._accounts.popitem(last=False)
+            self.dropped_scopes += 1
+        account = self._accounts[key] = Account(scope)
+        return account
+
+    def accounts(self) -> Iterator[tuple[str, Account]]:
+        """Every account with the name of its budget, the longest unused first."""
+        for (name, _), account in self._accounts.items():
+            yield name, account

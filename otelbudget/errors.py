@@ -1,0 +1,251 @@
+"""Every exception and warning class of otelbudget.
+
+Facts are attributes; the sentence is built from them and ends with what to do.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+
+class OtelBudgetError(Exception):
+    """Base of every error this library raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetFacts:
+    """What was known when a budget refused a call.
+
+    Attributes:
+        budget: Name of the budget.
+        scope: What the budget is counted by, as {key: value}, such as {"trace": "5b8e…"}.
+        kind: Kind of the limit: "cost_usd", "tokens" or "calls".
+        limit: The limit, in US dollars for "cost_usd", else a count.
+        usage: What the scope had used, in the unit of `limit`; at least `limit`.
+        trace_id: Trace of the refused call as 32 hex digits, or None outside any trace.
+        agent: Name of the agent that made the refused call, or None where the spans name none.
+        spent_by_model: List cost in US dollars of the scope's calls by model.
+        estimated_usd: The part of a "cost_usd" usage that rests on a ceiling price because the
+            model has no known price, in US dollars.
+    """
+
+    budget: str
+    scope: Mapping[str, str]
+    kind: str
+    limit: Decimal
+    usage: Decimal
+    trace_id: str | None = None
+    agent: str | None = None
+    spent_by_model: Mapping[str, Decimal] = field(default_factory=dict)
+    estimated_usd: Decimal = Decimal(0)
+
+    @property
+    def overage(self) -> Decimal:
+        """How far the usage is above the limit, in the limit's unit; 0 when exactly at it."""
+        return self.usage - self.limit
+
+    def sentence(self) -> str:
+        """One sentence: what happened, the two numbers with units, what to do."""
+        scope = ", ".join(f"{key} {value}" for key, value in self.scope.items())
+        unit = _UNITS.get(self.kind, self.kind)
+        estimated = (
+            f", of which {display_usd(self.estimated_usd)} USD at a ceiling price"
+            if self.estimated_usd
+            else ""
+        )
+        return (
+            f"Budget {self.budget!r} ({scope}) is used up: "
+            f"{display(self.kind, self.usage)} of {display(self.kind, self.limit)} {unit}"
+            f"{estimated}; raise {_KEYS.get(self.kind, self.kind)} or start a new run."
+        )
+
+
+_UNITS = {"cost_usd": "USD", "tokens": "tokens", "calls": "calls"}
+_KEYS = {"cost_usd": "max_cost_usd", "tokens": "max_tokens", "calls": "max_calls"}
+
+
+def display(kind: str, amount: Decimal) -> str:
+    """An amount of a limit kind for a sentence: dollars with two or more decimals, else a count."""
+    return display_usd(amount) if kind == "cost_usd" else str(amount)
+
+
+def display_usd(amount: Decimal) -> str:
+    """US dollars as plain digits, exact, with at least two decimals and no other trailing zeros."""
+    digits = format(amount, "f")
+    whole, _, decimals = digits.partition(".")
+    return f"{whole}.{decimals.rstrip('0').ljust(2, '0')}"
+
+
+class BudgetExceededError(OtelBudgetError, RuntimeError):
+    """A limit is used up, so the call was refused before its request left the process.
+
+    It is a RuntimeError because LangGraph's default retry policy retries most other errors.
+
+    Attributes:
+        facts: Everything known about the refusal.
+    """
+
+    def __init__(self, facts: BudgetFacts) -> None:
+        super().__init__(facts.sentence())
+        self.facts = facts
+
+    def __reduce__(self) -> tuple[type["BudgetExceededError"], tuple[BudgetFacts]]:
+        return type(self), (self.facts,)
+
+    @property
+    def budget(self) -> str:
+        """Name of the budget that refused the call."""
+        return self.facts.budget
+
+    @property
+    def scope(self) -> Mapping[str, str]:
+        """What the budget is counted by, as {key: value}."""
+        return self.facts.scope
+
+    @property
+    def kind(self) -> str:
+        """Kind of the limit: "cost_usd", "tokens" or "calls"."""
+        return self.facts.kind
+
+    @property
+    def limit(self) -> Decimal:
+        """The limit, in US dollars for "cost_usd", else a count."""
+        return self.facts.limit
+
+    @property
+    def usage(self) -> Decimal:
+        """What the scope had used, in the unit of `limit`."""
+        return self.facts.usage
+
+    @property
+    def overage(self) -> Decimal:
+        """How far the usage is above the limit, in the limit's unit."""
+        return self.facts.overage
+
+    @property
+    def trace_id(self) -> str | None:
+        """Trace of the refused call as 32 hex digits, or None outside any trace."""
+        return self.facts.trace_id
+
+    @property
+    def current_agent(self) -> str | None:
+        """Name of the agent that made the refused call, where the spans name one."""
+        return self.facts.agent
+
+    @property
+    def spent_usd(self) -> Decimal | None:
+        """`usage` where the limit is money, else None."""
+        return self.usage if self.kind == "cost_usd" else None
+
+    @property
+    def budget_usd(self) -> Decimal | None:
+        """`limit` where the limit is money, else None."""
+        return self.limit if self.kind == "cost_usd" else None
+
+
+class UnknownModelError(OtelBudgetError, RuntimeError):
+    """A budget with `unknown_model: deny` refused a model that has no known price.
+
+    Attributes:
+        provider: Provider as the request named it, or None.
+        model: Model as the request named it, or None.
+    """
+
+    def __init__(self, provider: str | None, model: str | None) -> None:
+        super().__init__(
+            f"Model {model!r} of provider {provider!r} has no known price and unknown_model is "
+            "'deny'; use a model the price table knows, or set unknown_model to 'ceiling'."
+        )
+        self.provider = provider
+        self.model = model
+
+    def __reduce__(self) -> tuple[type["UnknownModelError"], tuple[str | None, str | None]]:
+        return type(self), (self.provider, self.model)
+
+
+class BudgetConfigError(OtelBudgetError, ValueError):
+    """A budget, or the user's budgets file, is wrong.
+
+    Attributes:
+        path: The file, or None where the budget was made in code.
+        key: The key that is wrong, such as "budgets.per-run.max_calls", or None.
+        reason: What is wrong and what is allowed.
+    """
+
+    def __init__(self, reason: str, *, path: str | None = None, key: str | None = None) -> None:
+        where = ": ".join(part for part in (path, key) if part)
+        super().__init__(f"{where}: {reason}" if where else reason)
+        self.path = path
+        self.key = key
+        self.reason = reason
+
+
+class TraceReadError(OtelBudgetError):
+    """An input holds no spans that can be read.
+
+    Attributes:
+        path: The input as the caller named it.
+        line: Line of the fault, from 1, or None where the format has no lines.
+        reason: What is wrong.
+    """
+
+    def __init__(self, path: str, reason: str, *, line: int | None = None) -> None:
+        where = path if line is None else f"{path}:{line}"
+        super().__init__(f"{where}: {reason}")
+        self.path = path
+        self.line = line
+        self.reason = reason
+
+
+class StoreError(OtelBudgetError):
+    """A DuckDB store cannot be used.
+
+    Attributes:
+        path: The store's file.
+        reason: What is wrong and what to do.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class StoreVersionError(StoreError):
+    """The store was written by another version of otelbudget.
+
+    Attributes:
+        found: Schema version of the file.
+        expected: Schema version this otelbudget reads and writes.
+    """
+
+    def __init__(self, path: str, *, found: int, expected: int) -> None:
+        super().__init__(
+            path,
+            f"has schema version {found}, this otelbudget reads version {expected}; "
+            "install the otelbudget that wrote it, or import the original traces into a new store",
+        )
+        self.found = found
+        self.expected = expected
+
+
+class StoreBusyError(StoreError):
+    """Another process held the store for longer than we wait."""
+
+
+class OtelBudgetWarning(UserWarning):
+    """Base of every warning of otelbudget; it names the remedy."""
+
+
+__all__: Sequence[str] = [
+    "BudgetConfigError",
+    "BudgetExceededError",
+    "BudgetFacts",
+    "OtelBudgetError",
+    "OtelBudgetWarning",
+    "StoreBusyError",
+    "StoreError",
+    "StoreVersionError",
+    "TraceReadError",
+    "UnknownModelError",
+]

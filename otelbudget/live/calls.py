@@ -1,0 +1,73 @@
+"""A model call that passes a gate: admitted before its request leaves, settled by its response."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from opentelemetry.trace import Span
+
+from otelbudget.budgets.engine import Admission
+from otelbudget.genai.usage import TokenUsage
+
+
+class CallState(Enum):
+    """How far a gated call has come.
+
+    Attributes:
+        OPEN: Its response is not there yet, or still streams.
+        SETTLED: Its usage is known and charged.
+        UNKNOWN: It ended and its usage could not be read; a span may still tell.
+        RELEASED: The provider cannot have billed it.
+    """
+
+    OPEN = auto()
+    SETTLED = auto()
+    UNKNOWN = auto()
+    RELEASED = auto()
+
+
+@dataclass(slots=True, eq=False)
+class GatedCall:
+    """One call at one gate, as one processor sees it.
+
+    Attributes:
+        call_id: Written on the spans that belong to the call, so that replay can tell them.
+        owner: The gatekeeper that admitted it.
+        span: The span current at the gate; let go when the call ends.
+        trace_id: Trace of that span, 0 outside any trace.
+        span_id: Id of that span, 0 outside any trace.
+        is_orphan: That span has no parent, so spans of other traces may tell of the same call.
+        admission: What to settle.
+        provider: Provider by the client's address.
+        request_model: Model that is asked for.
+        operation: Operation in the words of the conventions.
+        start_time_unix_nano: When the call was admitted.
+        end_time_unix_nano: When it was settled, None while open.
+        usage: What its response said, None while unknown.
+        response_id: The provider's id of the response.
+        response_model: The model that answered.
+        state: How far it has come.
+        explained_scopes: Instrumentation scopes of which a span was recognised as this call.
+    """
+
+    call_id: str
+    owner: object
+    span: Span | None
+    trace_id: int
+    span_id: int
+    is_orphan: bool
+    admission: Admission
+    provider: str | None
+    request_model: str | None
+    operation: str
+    start_time_unix_nano: int
+    end_time_unix_nano: int | None = None
+    usage: TokenUsage | None = None
+    response_id: str | None = None
+    response_model: str | None = None
+    state: CallState = CallState.OPEN
+    explained_scopes: set[str] = field(default_factory=set)
+
+
+# The calls whose gate the running code is inside of: empty outside of any gate.
+IN_GATE: ContextVar[tuple[GatedCall, ...]] = ContextVar("otelbudget_in_gate", default=())

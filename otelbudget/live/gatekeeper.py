@@ -1,0 +1,198 @@
+"""The side of a processor that gates talk to: may this call leave, and what did it use."""
+
+from uuid import uuid4
+
+import msgspec
+from opentelemetry import trace
+from opentelemetry.trace import Span
+
+from otelbudget.budgets.engine import Admission, Refusal
+from otelbudget.errors import BudgetExceededError, UnknownModelError
+from otelbudget.genai import semconv
+from otelbudget.genai.usage import ModelCall
+from otelbudget.live.accounting import Accounting, hex_trace_id
+from otelbudget.live.calls import CallState, GatedCall
+
+
+class Gatekeeper:
+    """Admits calls at gates, and settles each once: by its response, else by a span."""
+
+    def __init__(self, accounting: Accounting) -> None:
+        self._accounting = accounting
+
+    def begin(self, *, provider: str, request_model: str | None, operation: str) -> GatedCall:
+        """Admit a call that is about to leave the process.
+
+        Args:
+            provider: Provider by the client's address.
+            request_model: Model that is asked for.
+            operation: Operation in the words of the conventions.
+
+        Raises:
+            BudgetExceededError: A budget is used up.
+            UnknownModelError: The model has no known price and `unknown_model` is "deny".
+        """
+        accounting = self._accounting
+        if accounting.is_denied_model(provider, request_model):
+            raise UnknownModelError(provider, request_model)
+        span = trace.get_current_span()
+        context = span.get_span_context()
+        call = GatedCall(
+            call_id=uuid4().hex,
+            owner=self,
+            span=span if span.is_recording() else None,
+            trace_id=context.trace_id,
+            span_id=context.span_id,
+            is_orphan=getattr(span, "parent", None) is None,
+            admission=self._admission(span),
+            provider=provider,
+            request_model=request_model,
+            operation=operation,
+            start_time_unix_nano=accounting.clock(),
+        )
+        with accounting.lock:
+            accounting.links.add_call(call)
+        return call
+
+    def settle(self, gated: GatedCall, call: ModelCall | None) -> None:
+        """Charge a call by what its response, or a span, says it used.
+
+        Only the first settlement counts, save that a known usage replaces an unknown one.
+
+        Args:
+            gated: The call.
+            call: What was read; None where nothing could be read.
+        """
+        accounting = self._accounting
+        is_known = call is not None and call.usage is not None
+        with accounting.lock:
+            if gated.state not in (CallState.OPEN, CallState.UNKNOWN):
+                return
+            if gated.state is CallState.UNKNOWN and not is_known:
+                return
+            gated.state = CallState.SETTLED if is_known else CallState.UNKNOWN
+            gated.end_time_unix_nano = accounting.clock()
+            if call is not None:
+                gated.usage = call.usage
+                gated.response_id = call.response_id
+                gated.response_model = call.response_model
+            accounting.links.explain(gated.trace_id, gated.span_id)
+        complete = _complete(gated, call)
+        if is_known:
+            accounting.settle(gated.admission, complete)
+        else:
+            accounting.emitter.once(
+                f"usage {gated.provider} {gated.request_model}",
+                "A response of model %r came without usage, so its tokens and cost are unknown; "
+                "for streams of chat completions set stream_options={'include_usage': True}.",
+                gated.request_model,
+            )
+        _write_event(gated, complete)
+        if is_known:
+            gated.span = None
+
+    def release(self, gated: GatedCall) -> None:
+        """Take a call back that the provider cannot have billed."""
+        accounting = self._accounting
+        with accounting.lock:
+            if gated.state is not CallState.OPEN:
+                return
+            gated.state = CallState.RELEASED
+            gated.end_time_unix_nano = accounting.clock()
+            gated.span = None
+        accounting.engine.release(gated.admission)
+
+    def failed(self, where: str) -> None:
+        """Log a fault of ours that is being handled, once per place."""
+        self._accounting.emitter.failed(where)
+
+    def _admission(self, span: Span) -> Admission:
+        """The admission of the span that already stands for this call, else a new one."""
+        accounting = self._accounting
+        context = span.get_span_context()
+        if not context.is_valid:
+            accounting.emitter.once(
+                "no trace",
+                "A model call was made outside any trace, where no per-trace budget can hold; "
+                "open a span around the run.",
+            )
+            return Admission(())
+        with accounting.lock:
+            for opened in accounting.links.lineage(context.trace_id, context.span_id):
+                if opened.admission is not None:
+                    admission, opened.admission = opened.admission, None
+                    return admission
+        decision = accounting.admit(context.trace_id)
+        if isinstance(decision, Refusal):
+            raise self._refused(span, decision)
+        write_decision(span, decision)
+        accounting.emitter.admitted(decision)
+        return decision
+
+    def _refused(self, span: Span, refusal: Refusal) -> BudgetExceededError:
+        accounting = self._accounting
+        context = span.get_span_context()
+        with accounting.lock:
+            opened = accounting.links.open_span(context.trace_id, context.span_id)
+        if _is_model_span(span):
+            span.set_attribute(semconv.DECISION, str(semconv.Decision.DENIED))
+            span.set_attribute(semconv.BUDGET, refusal.budget.name)
+        accounting.emitter.refused(refusal, span)
+        agent = opened.agent if opened is not None else None
+        return BudgetExceededError(
+            refusal.facts(trace_id=hex_trace_id(context.trace_id), agent=agent)
+        )
+
+
+def write_decision(span: Span, admission: Admission) -> None:
+    """Write on a model call's span whether it was allowed, or would have been refused."""
+    if _is_model_span(span):
+        decision = semconv.Decision.AUDITED if admission.is_audited else semconv.Decision.ALLOWED
+        span.set_attribute(semconv.DECISION, str(decision))
+
+
+def _is_model_span(span: Span) -> bool:
+    attributes = getattr(span, "attributes", None) or {}
+    return (
+        span.is_recording()
+        and attributes.get(semconv.OPERATION_NAME) in semconv.MODEL_CALL_OPERATIONS
+    )
+
+
+def _complete(gated: GatedCall, call: ModelCall | None) -> ModelCall:
+    """The call as its gate knows it, filled up with what was read."""
+    return msgspec.structs.replace(
+        call or ModelCall(),
+        provider=gated.provider,
+        request_model=gated.request_model,
+        operation=gated.operation,
+        start_time_unix_nano=gated.start_time_unix_nano,
+        end_time_unix_nano=gated.end_time_unix_nano,
+    )
+
+
+def _write_event(gated: GatedCall, call: ModelCall) -> None:
+    """Write the call on the span that was current at the gate, for audit and replay."""
+    span = gated.span
+    if span is None or not span.is_recording():
+        return
+    usage = call.usage
+    attributes: dict[str, str | int | None] = {
+        semconv.CALL_ID: gated.call_id,
+        semconv.CALL_START: gated.start_time_unix_nano,
+        semconv.OPERATION_NAME: call.operation,
+        semconv.PROVIDER_NAME: call.provider,
+        semconv.REQUEST_MODEL: call.request_model,
+        semconv.RESPONSE_MODEL: call.response_model,
+        semconv.RESPONSE_ID: call.response_id,
+    }
+    if usage is not None:
+        attributes |= {
+            semconv.INPUT_TOKENS: usage.input_tokens,
+            semconv.OUTPUT_TOKENS: usage.output_tokens,
+            semconv.CACHE_READ_INPUT_TOKENS: usage.cache_read_input_tokens or None,
+            semconv.CACHE_WRITE_INPUT_TOKENS: usage.cache_write_input_tokens or None,
+            semconv.REASONING_OUTPUT_TOKENS: usage.reasoning_output_tokens or None,
+        }
+    known = {key: value for key, value in attributes.items() if value is not None}
+    span.add_event(semconv.CALL_EVENT, known, timestamp=gated.end_time_unix_nano)

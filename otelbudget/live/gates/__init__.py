@@ -1,0 +1,69 @@
+"""Gates around the provider SDKs' own request methods, where a call can be stopped and read.
+
+A gate is put in place when the first processor is made: at once for an SDK that is already
+imported, else when it is imported. Without an active processor it only passes calls through.
+"""
+
+import os
+from importlib import import_module
+from threading import Lock
+
+import wrapt
+
+from otelbudget.live.gatekeeper import Gatekeeper
+
+DISABLED_VARIABLE = "OTELBUDGET_DISABLED"
+_GATES = {"openai": "otelbudget.live.gates.openai"}
+
+
+class _Active:
+    """The gatekeepers that gates ask, in the order of their processors."""
+
+    def __init__(self) -> None:
+        self.gatekeepers: tuple[Gatekeeper, ...] = ()
+        self._lock = Lock()
+        self._are_hooks_set = False
+
+    def add(self, gatekeeper: Gatekeeper) -> None:
+        with self._lock:
+            self.gatekeepers = (*self.gatekeepers, gatekeeper)
+            if self._are_hooks_set:
+                return
+            self._are_hooks_set = True
+        for sdk, gate in _GATES.items():
+            wrapt.register_post_import_hook(_hook(gate), sdk)
+
+    def remove(self, gatekeeper: Gatekeeper) -> None:
+        with self._lock:
+            self.gatekeepers = tuple(each for each in self.gatekeepers if each is not gatekeeper)
+
+
+_active = _Active()
+
+
+def _hook(gate: str):  # type: ignore[no-untyped-def]
+    def install(module: object) -> None:
+        import_module(gate).install(module)
+
+    return install
+
+
+def activate(gatekeeper: Gatekeeper) -> None:
+    """Let gates ask a gatekeeper, and put the gates in place."""
+    if not is_disabled():
+        _active.add(gatekeeper)
+
+
+def deactivate(gatekeeper: Gatekeeper) -> None:
+    """Let gates no longer ask a gatekeeper."""
+    _active.remove(gatekeeper)
+
+
+def gatekeepers() -> tuple[Gatekeeper, ...]:
+    """The gatekeepers that gates ask."""
+    return _active.gatekeepers
+
+
+def is_disabled() -> bool:
+    """Whether the environment switches otelbudget off."""
+    return os.environ.get(DISABLED_VARIABLE, "").lower() in ("1", "true", "yes", "on")

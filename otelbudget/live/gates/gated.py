@@ -1,0 +1,142 @@
+"""One call through a gate, for all the processors that watch: admitted, tapped and settled."""
+
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from contextvars import Token
+from typing import Any
+
+from otelbudget.errors import OtelBudgetError
+from otelbudget.genai.usage import ModelCall
+from otelbudget.live.calls import IN_GATE, GatedCall
+from otelbudget.live.gatekeeper import Gatekeeper
+from otelbudget.live.gates.response import is_last_event, read_response
+
+
+class Passage:
+    """A call on its way through a gate.
+
+    Args:
+        calls: The call as each gatekeeper admitted it.
+    """
+
+    __slots__ = ("__weakref__", "_calls", "_seen", "_token")
+
+    def __init__(self, calls: tuple[tuple[Gatekeeper, GatedCall], ...]) -> None:
+        self._calls = calls
+        self._seen: ModelCall | None = None
+        self._token: Token[tuple[GatedCall, ...]] | None = None
+
+    @classmethod
+    def open(
+        cls,
+        gatekeepers: tuple[Gatekeeper, ...],
+        *,
+        provider: str,
+        request_model: str | None,
+        operation: str,
+    ) -> "Passage":
+        """Ask every gatekeeper for admission.
+
+        Raises:
+            BudgetExceededError: One of them refused; the others have taken the call back.
+            UnknownModelError: The model has no known price and must not be called.
+        """
+        calls: list[tuple[Gatekeeper, GatedCall]] = []
+        for gatekeeper in gatekeepers:
+            try:
+                call = gatekeeper.begin(
+                    provider=provider, request_model=request_model, operation=operation
+                )
+            except OtelBudgetError:
+                cls(tuple(calls)).release()
+                raise
+            except Exception:  # noqa: BLE001 - a fault of ours must not stop the call
+                gatekeeper.failed("a gate")
+                continue
+            calls.append((gatekeeper, call))
+        return cls(tuple(calls))
+
+    def __enter__(self) -> "Passage":
+        self._token = IN_GATE.set(tuple(call for _, call in self._calls))
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._token is not None:
+            IN_GATE.reset(self._token)
+            self._token = None
+
+    def release(self) -> None:
+        """The provider cannot have billed this call."""
+        for gatekeeper, call in self._calls:
+            gatekeeper.release(call)
+
+    def failed(self, error: BaseException) -> None:
+        """The request ended in an error of the SDK."""
+        status = getattr(error, "status_code", None)
+        if isinstance(status, int) and 400 <= status < 500:  # noqa: PLR2004 - HTTP client errors
+            self.release()
+        else:
+            self.settle()
+
+    def see(self, event: object) -> None:
+        """Read a response, or the next event of a stream."""
+        read = read_response(event)
+        if read is None:
+            return
+        seen = self._seen
+        if seen is None:
+            self._seen = read
+        else:
+            self._seen = ModelCall(
+                response_id=seen.response_id or read.response_id,
+                response_model=seen.response_model or read.response_model,
+                usage=read.usage or seen.usage,
+            )
+
+    def settle(self) -> None:
+        """Charge the call by what was read so far; later settlements change nothing."""
+        for gatekeeper, call in self._calls:
+            try:
+                gatekeeper.settle(call, self._seen)
+            except Exception:  # noqa: BLE001 - a fault of ours must not lose the user's answer
+                gatekeeper.failed("settling a call")
+
+    def read(self, body: object) -> None:
+        """Read a whole response and charge the call by it."""
+        try:
+            self.see(body)
+        finally:
+            self.settle()
+
+    def tap(self, stream: Any) -> None:
+        """Charge the call by the events of an SDK stream, before the last one is handed on.
+
+        A stream that is dropped before its end is settled by what it brought until then.
+        """
+        events = stream._iterator  # noqa: SLF001 - where the SDK's streams keep their events
+        stream._iterator = (  # noqa: SLF001
+            _tap_async(events, self) if hasattr(events, "__anext__") else _tap(events, self)
+        )
+        weakref.finalize(stream, self.settle)
+
+
+def _tap(events: Iterator[Any], passage: Passage) -> Iterator[Any]:
+    try:
+        for event in events:
+            passage.see(event)
+            if is_last_event(event):
+                passage.settle()
+            yield event
+    finally:
+        passage.settle()
+
+
+async def _tap_async(events: AsyncIterator[Any], passage: Passage) -> AsyncIterator[Any]:
+    try:
+        async for event in events:
+            passage.see(event)
+            if is_last_event(event):
+                passage.settle()
+            yield event
+    finally:
+        passage.settle()

@@ -1,0 +1,92 @@
+"""What a provider's response says a call used: bodies, SDK objects and stream events alike."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from otelbudget.genai.usage import ModelCall, TokenUsage
+
+
+def read_response(body: object) -> ModelCall | None:
+    """The call that a response tells of.
+
+    Args:
+        body: A chat completion, response, embedding or message of the OpenAI or Anthropic API, or
+            an event of their streams; as an object of the SDK or as decoded JSON.
+
+    Returns:
+        The response's id, model and, where it reports any, usage; None for what is no response.
+    """
+    response = _envelope(body)
+    if response is None:
+        return None
+    return ModelCall(
+        response_id=_text(_get(response, "id")),
+        response_model=_text(_get(response, "model")),
+        usage=_usage(_get(response, "usage")),
+    )
+
+
+def is_last_event(event: object) -> bool:
+    """Whether a stream event is the one after which no usage can come."""
+    kind = _get(event, "type")
+    if kind is not None:
+        return kind in (
+            "response.completed",
+            "response.incomplete",
+            "response.failed",
+            "message_stop",
+        )
+    return _get(event, "choices") == [] and _get(event, "usage") is not None
+
+
+def _envelope(body: object) -> object | None:
+    """The response itself where an event wraps it."""
+    for name in ("response", "message"):
+        inner = _get(body, name)
+        if inner is not None and not isinstance(inner, str) and _get(inner, "model") is not None:
+            return inner
+    return body
+
+
+def _usage(usage: object) -> TokenUsage | None:
+    if usage is None:
+        return None
+    input_tokens = _count(usage, "prompt_tokens", "input_tokens")
+    output_tokens = _count(usage, "completion_tokens", "output_tokens")
+    if input_tokens is None and output_tokens is None:
+        return None
+    details = _first(usage, "prompt_tokens_details", "input_tokens_details")
+    output_details = _first(usage, "completion_tokens_details", "output_tokens_details")
+    cache_read = _count(details, "cached_tokens") or 0
+    cache_write = _count(details, "cache_write_tokens") or 0
+    separate_read = _count(usage, "cache_read_input_tokens") or 0
+    separate_write = _count(usage, "cache_creation_input_tokens") or 0
+    return TokenUsage(
+        (input_tokens or 0) + separate_read + separate_write,
+        output_tokens or 0,
+        cache_read + separate_read,
+        cache_write + separate_write,
+        _count(output_details, "reasoning_tokens") or 0,
+    )
+
+
+def _get(holder: object, name: str) -> Any:
+    if isinstance(holder, Mapping):
+        return holder.get(name)
+    return getattr(holder, name, None)
+
+
+def _first(holder: object, *names: str) -> object | None:
+    return next((found for name in names if (found := _get(holder, name)) is not None), None)
+
+
+def _count(holder: object, *names: str) -> int | None:
+    for name in names:
+        value = _get(holder, name) if holder is not None else None
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return value
+    return None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

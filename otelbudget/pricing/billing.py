@@ -1,0 +1,81 @@
+"""From a model call to what it costs: the one place where tokens become money."""
+
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from otelbudget.genai.usage import ModelCall
+from otelbudget.pricing.book import PriceBook
+
+PUSD_PER_USD = 10**12
+
+
+class UnknownModel(StrEnum):
+    """What a model without a known price counts as toward a money limit.
+
+    Attributes:
+        CEILING: The dearest current rates of its provider; the amount is marked as estimated.
+        DENY: Such a call is refused before it is made; one made all the same counts as CEILING.
+        ALLOW: Nothing. Limits on tokens and calls still hold.
+    """
+
+    CEILING = "ceiling"
+    DENY = "deny"
+    ALLOW = "allow"
+
+
+class Charge(msgspec.Struct, frozen=True, gc=False):
+    """What one model call adds to an account.
+
+    Attributes:
+        model: The priced model, None where no span names it.
+        tokens: Input and output tokens; 0 where usage is unknown.
+        list_cost_pusd: Cost at list price in pico-USD, None where usage or price is unknown.
+        estimated_pusd: What counts toward a money limit in place of an unknown list cost, pico-USD.
+    """
+
+    model: str | None = None
+    tokens: int = 0
+    list_cost_pusd: int | None = None
+    estimated_pusd: int = 0
+
+    @property
+    def counted_pusd(self) -> int:
+        """What counts toward a money limit, in pico-USD."""
+        return self.list_cost_pusd if self.list_cost_pusd is not None else self.estimated_pusd
+
+
+def bill(call: ModelCall, book: PriceBook, unknown_model: UnknownModel) -> Charge:
+    """What a call adds to an account, priced at its start.
+
+    A call without usage adds nothing that is known: no tokens, no cost.
+    """
+    usage = call.usage
+    if usage is None:
+        return Charge(call.model)
+    at_ns = call.start_time_unix_nano or call.end_time_unix_nano or 0
+    price = book.price(call.provider, call.model, at_ns)
+    if price is not None:
+        return Charge(call.model, usage.total_tokens, price.list_cost_pusd(usage))
+    if unknown_model is UnknownModel.ALLOW:
+        return Charge(call.model, usage.total_tokens)
+    ceiling = book.ceiling(call.provider, at_ns).list_cost_pusd(usage)
+    return Charge(call.model, usage.total_tokens, None, ceiling)
+
+
+def usd(amount_pusd: int) -> Decimal:
+    """Pico-USD as exact US dollars."""
+    return Decimal(amount_pusd).scaleb(-12)
+
+
+def pusd(amount_usd: Decimal) -> int:
+    """US dollars as pico-USD.
+
+    Raises:
+        ValueError: The amount has more than twelve decimals.
+    """
+    amount = amount_usd.scaleb(12)
+    if amount != amount.to_integral_value():
+        raise ValueError(f"{amount_usd} USD is finer than a pico-dollar")
+    return int(amount)

@@ -1,0 +1,182 @@
+"""What a fake provider is asked and what it answers, free of any wire format."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request as it arrived.
+
+    Attributes:
+        path: Path with its query, such as "/v1/chat/completions".
+        headers: Headers by lower-case name.
+        body: The JSON object sent; empty where the body was none.
+    """
+
+    path: str
+    headers: Mapping[str, str]
+    body: Mapping[str, Any]
+
+    @property
+    def model(self) -> str:
+        """Model the request names, by its body or its Azure deployment; "" where it names none."""
+        named = self.body.get("model")
+        if isinstance(named, str):
+            return named
+        _, found, rest = self.path.partition("/deployments/")
+        return rest.split("/")[0] if found else ""
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether the answer is asked for as server-sent events."""
+        return self.body.get("stream") is True
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One call of a tool that the model asks for.
+
+    Attributes:
+        name: Name of the tool.
+        arguments: Arguments as a JSON object.
+    """
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call as they are billed.
+
+    Attributes:
+        input_tokens: All input tokens, cache reads and writes included.
+        output_tokens: All output tokens, reasoning included.
+        cache_read_input_tokens: Part of `input_tokens` read from a cache.
+        cache_write_input_tokens: Part of `input_tokens` written to a cache.
+        reasoning_output_tokens: Part of `output_tokens` spent on reasoning.
+    """
+
+    input_tokens: int
+    output_tokens: int
+    cache_read_input_tokens: int = 0
+    cache_write_input_tokens: int = 0
+    reasoning_output_tokens: int = 0
+
+
+class Billed(NamedTuple):
+    """One call that a provider would bill.
+
+    Attributes:
+        model: Model that answered.
+        usage: Tokens of the call.
+    """
+
+    model: str
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer of a fake provider.
+
+    Token counts follow the OpenTelemetry rule: input includes caches, output includes reasoning.
+    Anthropic's own format counts input without caches; they are subtracted on that wire.
+
+    Attributes:
+        input_tokens: All input tokens, cache reads and writes included.
+        output_tokens: All output tokens, reasoning included. Embeddings ignore it.
+        cache_read_input_tokens: Part of `input_tokens` read from a cache.
+        cache_write_input_tokens: Part of `input_tokens` written to a cache.
+        reasoning_output_tokens: Part of `output_tokens` spent on reasoning.
+        text: What the model says.
+        tool_calls: Tools the model asks for.
+        model: Model named by the answer; None repeats the request's.
+        status: HTTP status; 400 and above answers with an error, which is not billed.
+        error_message: Sentence of an error; None for the one the provider would use.
+        headers: Headers added to the answer, such as {"x-should-retry": "false"}.
+        latency_seconds: Seconds from the request to the first byte of the answer.
+        chunk_latency_seconds: Seconds before each later event of a streamed answer.
+        text_chunks: Number of events the text of a streamed answer is cut into, at least 1.
+        with_usage: False leaves usage out, as some compatible servers do; it is billed anyway.
+        drop_connection: True closes the connection without an answer; that is not billed.
+        break_after_events: Number of events after which a streamed answer breaks off without an
+            end; None sends them all. A stream that breaks is billed in full.
+    """
+
+    input_tokens: int = 10
+    output_tokens: int = 5
+    cache_read_input_tokens: int = 0
+    cache_write_input_tokens: int = 0
+    reasoning_output_tokens: int = 0
+    text: str = "This is a reply from the fake provider."
+    tool_calls: tuple[ToolCall, ...] = ()
+    model: str | None = None
+    status: int = 200
+    error_message: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    latency_seconds: float = 0.0
+    chunk_latency_seconds: float = 0.0
+    text_chunks: int = 3
+    with_usage: bool = True
+    drop_connection: bool = False
+    break_after_events: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse counts that no provider could send.
+
+        Raises:
+            ValueError: A count is negative, or a part is larger than its whole.
+        """
+        usage = self.usage
+        if min(usage.cache_read_input_tokens, usage.cache_write_input_tokens) < 0:
+            raise ValueError("cache tokens are counts of 0 or more")
+        if usage.cache_read_input_tokens + usage.cache_write_input_tokens > usage.input_tokens:
+            raise ValueError("input_tokens includes cache reads and writes, so it cannot be less")
+        if not 0 <= usage.reasoning_output_tokens <= usage.output_tokens:
+            raise ValueError("output_tokens includes reasoning, so it cannot be less")
+        if self.text_chunks < 1:
+            raise ValueError("text_chunks is at least 1")
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens of this answer."""
+        return Usage(
+            self.input_tokens,
+            self.output_tokens,
+            self.cache_read_input_tokens,
+            self.cache_write_input_tokens,
+            self.reasoning_output_tokens,
+        )
+
+    @property
+    def is_billed(self) -> bool:
+        """Whether a provider that gave this answer would bill the call."""
+        return self.status < 400 and not self.drop_connection  # noqa: PLR2004  (HTTP errors)
+
+    def text_pieces(self) -> list[str]:
+        """The text cut into at most `text_chunks` pieces of nearly equal length, none empty."""
+        size = -(-len(self.text) // self.text_chunks) or 1
+        return [self.text[at : at + size] for at in range(0, len(self.text), size)]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request with the answer chosen for it, as a wire format needs it.
+
+    Attributes:
+        request: The request.
+        reply: The answer.
+        key: 24 hex digits, unique among the calls of one provider.
+    """
+
+    request: Request
+    reply: Reply
+    key: str
+
+    @property
+    def model(self) -> str:
+        """Model that answers."""
+        return self.reply.model or self.request.model
