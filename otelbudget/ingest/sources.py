@@ -59,30 +59,41 @@ def _files(folder: Path) -> list[Path]:
     return files
 
 
-def open_text(path: str, files: ExitStack, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
+def open_text(
+    path: str,
+    files: ExitStack,
+    on_bytes: Callable[[int], None],
+    on_damage: Callable[[str, str], None],
+) -> Iterator[bytes]:
     """The bytes of a JSON file in chunks, decompressed, without a byte order mark.
 
     Args:
         path: A file, or "-" for standard input.
         files: Closes the file.
         on_bytes: Told how many bytes were read from the file, compressed as they are.
+        on_damage: Told the code and the reason where compressed data is damaged or breaks off;
+            the chunks then end with what came before.
 
     Raises:
-        TraceReadError: The file is nothing that can be read; also later, when a compressed file
-            breaks off.
+        TraceReadError: The file is nothing that can be read.
         OSError: The file cannot be opened or read.
     """
     file = sys.stdin.buffer if path == STDIN else files.enter_context(Path(path).open("rb"))
-    chunks = _chunks(file, on_bytes)
-    head, chunks = _head(chunks)
+    head, chunks = _head(_chunks(file, on_bytes))
     kind, reason = sniff.kind(head)
     if kind is sniff.Kind.GZIP:
-        head, chunks = _head(_gunzip(path, chunks))
+        head, chunks = _head(_gunzip(chunks, on_damage))
         kind, reason = sniff.kind(head)
-        reason = reason or "is compressed twice"
+        reason = reason or "is compressed twice; decompress it once"
     if kind is not sniff.Kind.JSON:
         raise TraceReadError(path, reason)
     return _without_mark(chunks)
+
+
+def _chunks(file: BinaryIO, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
+    while chunk := file.read(CHUNK_BYTES):
+        on_bytes(len(chunk))
+        yield chunk
 
 
 def _head(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
@@ -95,30 +106,21 @@ def _without_mark(chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield from chunks
 
 
-def _chunks(file: BinaryIO, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
-    while chunk := file.read(CHUNK_BYTES):
-        on_bytes(len(chunk))
-        yield chunk
-
-
-def _gunzip(path: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The decompressed members of a gzip file, no chunk above `CHUNK_BYTES`."""
+def _gunzip(chunks: Iterator[bytes], on_damage: Callable[[str, str], None]) -> Iterator[bytes]:
+    """The text of all members of a gzip file, no chunk above `CHUNK_BYTES`."""
     member = zlib.decompressobj(_GZIP_WINDOW_BITS)
-    fed = False
-    for chunk in chunks:
-        packed = chunk
-        while packed:
-            if member.eof:
-                if not packed.lstrip(b"\0"):
-                    break
-                member = zlib.decompressobj(_GZIP_WINDOW_BITS)
-            try:
-                text = member.decompress(packed, CHUNK_BYTES)
-            except zlib.error as error:
-                raise TraceReadError(path, "is damaged: its gzip data cannot be decompressed") from error
-            packed = member.unconsumed_tail or member.unused_data
-            fed = True
-            if text:
-                yield text
-    if fed and not member.eof:
-        raise TraceReadError(path, "is cut off midway: its gzip data has no end")
+    try:
+        for chunk in chunks:
+            packed = chunk
+            while packed:
+                if member.eof:
+                    member = zlib.decompressobj(_GZIP_WINDOW_BITS)
+                yield member.decompress(packed, CHUNK_BYTES)
+                packed = member.unconsumed_tail or member.unused_data.lstrip(b"\0")
+        while text := member.decompress(b"", CHUNK_BYTES):
+            yield text
+    except zlib.error as error:
+        on_damage("damaged_gzip", f"its gzip data cannot be decompressed ({error})")
+        return
+    if not member.eof:
+        on_damage("truncated_gzip", "is cut off midway: its gzip data has no end")

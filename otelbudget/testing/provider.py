@@ -151,7 +151,7 @@ class FakeProvider:
             reply = _chosen(reply_to, request)
         if self._closing.wait(reply.latency_seconds):
             return Answer(reply.status, None)
-        call = Call(request, reply, key)
+        call = Call(request, reply, reply.key or key)
         if reply.is_billed:
             usage = reply.usage if endpoint.counts_output else Usage(reply.input_tokens, 0)
             with self._lock:

@@ -94,6 +94,8 @@ class Reply:
         text: What the model says.
         tool_calls: Tools the model asks for.
         model: Model named by the answer; None repeats the request's.
+        key: Unique part of the answer's ids, as in "chatcmpl-KEY"; None for one made from the
+            provider's seed and the order of arrival.
         status: HTTP status; 400 and above answers with an error, which is not billed.
         error_message: Sentence of an error; None for the one the provider would use.
         headers: Headers added to the answer, such as {"x-should-retry": "false"}.
@@ -114,6 +116,7 @@ class Reply:
     text: str = "This is a reply from the fake provider."
     tool_calls: tuple[ToolCall, ...] = ()
     model: str | None = None
+    key: str | None = None
     status: int = 200
     error_message: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -169,7 +172,7 @@ class Call:
     Attributes:
         request: The request.
         reply: The answer.
-        key: 24 hex digits, unique among the calls of one provider.
+        key: Unique part of the answer's ids.
     """
 
     request: Request

@@ -1,0 +1,34 @@
+-- What was spent, by any keys: one row per distinct key, the dearest first.
+-- Input: $keys varchar[], each one of model, provider, agent, service, workflow, trace, operation;
+-- no keys give one row for all calls.
+-- Row: key varchar[], then the fields of otelbudget.audit.spend.Totals in order.
+select
+    list_transform(
+        $keys::varchar[],
+        lambda name: case name
+            when 'model' then model
+            when 'provider' then provider
+            when 'agent' then agent
+            when 'service' then service
+            when 'workflow' then workflow
+            when 'trace' then trace_id
+            when 'operation' then operation
+        end
+    ) as key,
+    count(distinct trace_id) as traces,
+    count(*) filter (where has_usage) as model_calls,
+    coalesce(sum(input_tokens), 0) as input_tokens,
+    coalesce(sum(output_tokens), 0) as output_tokens,
+    coalesce(sum(cache_read_input_tokens), 0) as cache_read_input_tokens,
+    coalesce(sum(cache_write_input_tokens), 0) as cache_write_input_tokens,
+    coalesce(sum(reasoning_output_tokens), 0) as reasoning_output_tokens,
+    sum(list_cost_pusd) as list_cost_pusd,
+    sum(try_cast(reported_cost_usd as decimal(38, 12))) as reported_cost_usd,
+    count(*) filter (where has_usage and list_cost_pusd is null) as unpriced_calls,
+    coalesce(sum(input_tokens) filter (where list_cost_pusd is null), 0) as unpriced_input_tokens,
+    coalesce(sum(output_tokens) filter (where list_cost_pusd is null), 0) as unpriced_output_tokens,
+    count(*) filter (where not has_usage and not is_error) as calls_without_usage,
+    count(*) filter (where has_usage and start_time_unix_nano is null) as calls_without_time
+from model_calls
+group by key
+order by list_cost_pusd desc nulls last, input_tokens desc, key

@@ -1,0 +1,137 @@
+"""One form for what inputs spell in many ways: ids, times, kinds, status codes."""
+
+import base64
+import binascii
+import re
+from datetime import UTC, datetime, timedelta, timezone
+
+from otelbudget.ingest.records import UNREADABLE_TIME
+
+_HEX_LENGTHS = frozenset((16, 32))
+_BASE64_LENGTHS = frozenset((12, 24))
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ISO_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9})\d*)? ?(Z|UTC|[+-]\d\d:?\d\d)?", re.ASCII
+)
+_SECONDS_AND_NANOS = 2
+_KINDS = {
+    "INTERNAL": 1,
+    "SERVER": 2,
+    "CLIENT": 3,
+    "PRODUCER": 4,
+    "CONSUMER": 5,
+}
+_STATUS_CODES = {"OK": 1, "ERROR": 2}
+
+
+def hex_id(text: str) -> str:
+    """An id as lower-case hex: "0x" taken off, base64 of 8 or 16 bytes converted.
+
+    An id that is neither stays as it is, in lower case; one that is all zero is "".
+    """
+    if len(text) not in _HEX_LENGTHS:
+        text = _from_base64(text) or text.removeprefix("0x").removeprefix("0X")
+    return text.lower() if text.strip("0") else ""
+
+
+def _from_base64(text: str) -> str | None:
+    if len(text) not in _BASE64_LENGTHS or not text.endswith("="):
+        return None
+    try:
+        return base64.b64decode(text, validate=True).hex()
+    except binascii.Error:
+        return None
+
+
+def unix_ns(value: object) -> int:
+    """A time in unix nanoseconds, exactly: 0 where there is none, `UNREADABLE_TIME` if unreadable.
+
+    Args:
+        value: Nanoseconds as a number or digits, an ISO 8601 time (UTC where it names no zone), or
+            [seconds, nanoseconds].
+    """
+    match value:
+        case None | "":
+            return 0
+        case bool():
+            return UNREADABLE_TIME
+        case int():
+            return value
+        case float() if value.is_integer():
+            return int(value)
+        case str():
+            return int(value) if value.isascii() and value.isdigit() else _iso_ns(value)
+        case [int() as seconds, int() as nanos]:
+            return seconds * 1_000_000_000 + nanos
+        case _:
+            return UNREADABLE_TIME
+
+
+def _iso_ns(text: str) -> int:
+    parts = _ISO_TIME.fullmatch(text.strip())
+    if not parts:
+        return UNREADABLE_TIME
+    day, clock, fraction, zone = parts.groups()
+    try:
+        time = datetime.fromisoformat(f"{day}T{clock}").replace(tzinfo=_zone(zone))
+    except ValueError:
+        return UNREADABLE_TIME
+    seconds = (time - _EPOCH) // timedelta(seconds=1)
+    return seconds * 1_000_000_000 + int((fraction or "").ljust(9, "0"))
+
+
+def _zone(text: str | None) -> timezone:
+    if text in {None, "Z", "UTC"} or text is None:
+        return UTC
+    digits = text[1:].replace(":", "")
+    offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    return timezone(-offset if text[0] == "-" else offset)
+
+
+def span_kind(value: object) -> int:
+    """The OTLP number of a span kind given as number, digits or a name such as "SpanKind.CLIENT"."""
+    return _enum(value, _KINDS)
+
+
+def status_code(value: object) -> int:
+    """The OTLP number of a status code given as number, digits or a name such as "ERROR"."""
+    return _enum(value, _STATUS_CODES)
+
+
+def _enum(value: object, names: dict[str, int]) -> int:
+    match value:
+        case bool():
+            return 0
+        case int():
+            return value
+        case str() if value.isascii() and value.isdigit():
+            return int(value)
+        case str():
+            return names.get(re.split(r"[._]", value.upper())[-1], 0)
+        case _:
+            return 0
+
+
+def integer(value: object, otherwise: int = 0) -> int:
+    """A whole number given as a number or as digits; `otherwise` for anything else."""
+    match value:
+        case bool():
+            return otherwise
+        case int():
+            return value
+        case float() if value.is_integer():
+            return int(value)
+        case str():
+            try:
+                return int(value)
+            except ValueError:
+                return otherwise
+        case _:
+            return otherwise
+
+
+def string(value: object) -> str:
+    """A text as it is, None as "", anything else as Python writes it."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else str(value)

@@ -1,0 +1,149 @@
+"""Jaeger's query JSON: spans with tags, processes, microseconds and references."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from otelbudget.genai import semconv
+from otelbudget.ingest.fields import hex_id, integer, span_kind, status_code, string
+from otelbudget.ingest.records import (
+    Event,
+    Link,
+    Resource,
+    ResourceSpans,
+    ScopeSpans,
+    Span,
+    Status,
+)
+
+Object = Mapping[str, Any]
+
+_NS_PER_US = 1_000
+_KIND_TAG = "span.kind"
+_STATUS_TAG = "otel.status_code"
+_STATUS_MESSAGE_TAG = "otel.status_description"
+_ERROR_TAG = "error"
+_TRACE_STATE_TAG = "w3c.tracestate"
+_EVENT_NAME_FIELD = "event"
+_ERROR = 2
+
+
+def is_trace(value: Object) -> bool:
+    """Whether an object is a trace as Jaeger writes it."""
+    spans = value.get("spans")
+    if not isinstance(spans, list):
+        return False
+    return isinstance(value.get("processes"), Mapping) or any(
+        isinstance(span, Mapping) and "spanID" in span for span in spans[:1]
+    )
+
+
+def trace(value: Object) -> list[ResourceSpans]:
+    """The records of one trace, one group for each span, in their order.
+
+    The scope is in the tag `otel.scope.name`, which `rows` reads; tags stay attributes.
+    """
+    processes = value.get("processes")
+    made = {
+        key: _resource(process)
+        for key, process in (processes.items() if isinstance(processes, Mapping) else ())
+    }
+    groups = []
+    for record in _objects(value.get("spans")):
+        own = record.get("process")
+        process = _resource(own) if own else made.get(string(record.get("processID")), Resource())
+        groups.append(ResourceSpans([ScopeSpans([_span(record, value)])], process))
+    return groups
+
+
+def _resource(process: object) -> Resource:
+    if not isinstance(process, Mapping):
+        return Resource()
+    found = _tags(process.get("tags"))
+    if name := process.get("serviceName"):
+        found[semconv.SERVICE_NAME] = string(name)
+    return Resource(found)
+
+
+def _span(record: Object, of_trace: Object) -> Span:
+    tags = _tags(record.get("tags"))
+    start = integer(record.get("startTime")) * _NS_PER_US
+    duration = integer(record.get("duration")) * _NS_PER_US
+    trace_id = string(record.get("traceID") or of_trace.get("traceID"))
+    parent, links = _references(record, trace_id)
+    return Span(
+        trace_id=trace_id,
+        span_id=string(record.get("spanID")),
+        name=string(record.get("operationName")),
+        start_time_unix_nano=start,
+        end_time_unix_nano=start + duration if start else 0,
+        parent_span_id=parent,
+        trace_state=string(tags.get(_TRACE_STATE_TAG)),
+        flags=None if record.get("flags") is None else integer(record["flags"]),
+        kind=span_kind(tags.get(_KIND_TAG)),
+        attributes=tags,
+        events=[_event(log) for log in _objects(record.get("logs"))],
+        links=links,
+        status=_status(tags),
+    )
+
+
+def _references(record: Object, trace_id: str) -> tuple[str, list[Link]]:
+    """The parent's span id, "" for a root, and the other references as links.
+
+    The parent is the first CHILD_OF reference within the trace, else the first FOLLOWS_FROM one:
+    what follows its cause without being its child still belongs below it.
+    """
+    references = _objects(record.get("references"))
+    own = [
+        reference
+        for reference in references
+        if hex_id(string(reference.get("traceID") or trace_id)) == hex_id(trace_id)
+    ]
+    parent = next((one for one in own if one.get("refType") == "CHILD_OF"), None)
+    parent = parent or next(iter(own), None)
+    links = [
+        Link(string(reference.get("traceID") or trace_id), string(reference.get("spanID")))
+        for reference in references
+        if reference is not parent
+    ]
+    parent_span_id = record.get("parentSpanID") if parent is None else parent.get("spanID")
+    return string(parent_span_id), links
+
+
+def _event(log: Object) -> Event:
+    fields = _tags(log.get("fields"))
+    name = fields.pop(_EVENT_NAME_FIELD, "")
+    return Event(string(name), integer(log.get("timestamp")) * _NS_PER_US, fields)
+
+
+def _status(tags: Object) -> Status:
+    message = string(tags.get(_STATUS_MESSAGE_TAG))
+    if _STATUS_TAG in tags:
+        return Status(status_code(tags[_STATUS_TAG]), message)
+    return Status(_ERROR if tags.get(_ERROR_TAG) in (True, "true") else 0, message)
+
+
+def _tags(value: object) -> dict[str, Any]:
+    return {string(tag.get("key")): _tag_value(tag) for tag in _objects(value)}
+
+
+def _tag_value(tag: Object) -> Any:
+    value = tag.get("value")
+    if not isinstance(value, str):
+        return value
+    match tag.get("type"):
+        case "int64":
+            return integer(value, otherwise=value)
+        case "float64":
+            try:
+                return float(value)
+            except ValueError:
+                return value
+        case "bool":
+            return {"true": True, "false": False}.get(value, value)
+        case _:
+            return value
+
+
+def _objects(value: object) -> Sequence[Object]:
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else ()

@@ -1,0 +1,65 @@
+"""Where batches wait while another process holds the store: Parquet files beside it."""
+
+import os
+import time
+from functools import partial
+from pathlib import Path
+
+import duckdb
+
+from otelbudget.store import sql
+from otelbudget.store.spans import SpanRow
+
+_load = partial(sql.load, "otelbudget.store")
+
+
+def folder(store: Path) -> Path:
+    """The folder of a store's waiting batches."""
+    return store.with_name(store.name + ".spill")
+
+
+def waiting(store: Path) -> list[str]:
+    """The batches that wait, the oldest first."""
+    return sorted(str(path) for path in folder(store).glob("*.parquet"))
+
+
+def write(connection: duckdb.DuckDBPyConnection, store: Path, rows: list[SpanRow]) -> None:
+    """Put a batch aside; when this returns, it is on disk.
+
+    Raises:
+        OSError: The folder cannot be written.
+        duckdb.Error: The file cannot be written.
+    """
+    directory = folder(store)
+    directory.mkdir(mode=0o700, exist_ok=True)
+    name = f"{time.time_ns():020d}-{os.getpid()}"
+    unfinished = directory / f"{name}.new"
+    connection.execute("create or replace temp table batch as from spans limit 0")
+    try:
+        appender = connection.appender("batch")
+        appender.append_rows(rows)
+        appender.flush()
+        connection.table("batch").write_parquet(str(unfinished), compression="zstd")
+        unfinished.chmod(0o600)
+        _sync(unfinished)
+        unfinished.rename(directory / f"{name}.parquet")
+    finally:
+        connection.execute("drop table if exists batch")
+        unfinished.unlink(missing_ok=True)
+
+
+def insert(connection: duckdb.DuckDBPyConnection, files: list[str]) -> None:
+    """Add waiting batches to the current database's `spans`."""
+    if files:
+        connection.execute(_load("insert_spans_from_parquet"), {"files": files})
+
+
+def remove(files: list[str]) -> None:
+    """Forget batches that are in the store now."""
+    for file in files:
+        Path(file).unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

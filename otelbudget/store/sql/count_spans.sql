@@ -1,0 +1,3 @@
+-- One row: how many deliveries of spans there are.
+select count(*)
+from spans
