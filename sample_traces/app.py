@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -97,8 +97,11 @@ def record(runs: list[plan.Run]) -> list[RecordedRun]:
     )
     tracers.add_span_processor(_NameLocalProvider())
     tracers.add_span_processor(recorder)
-    with FakeProvider(reply_to) as provider, _instrumented(tracers):
-        app = _App(provider, tracers)
+    with (
+        FakeProvider(reply_to) as provider,
+        _instrumented(tracers),
+        closing(_App(provider, tracers)) as app,
+    ):
         return [_record_run(app, run, recorder, provider) for run in runs]
 
 
@@ -148,6 +151,12 @@ class _App:
                 self._stage(run, stage)
             if run.failure:
                 span.set_status(Status(StatusCode.ERROR, run.failure))
+
+    def close(self) -> None:
+        """Close the clients."""
+        self._openai.close()
+        for client in self._anthropic.values():
+            client.close()
 
     def _stage(self, run: plan.Run, stage: tuple[plan.Step, ...]) -> None:
         if len(stage) == 1:

@@ -119,7 +119,7 @@ class _Draft:
         self.random = random.Random(f"{SEED}/{self.key}")  # noqa: S311  (not for secrets)
         self.tenant = self.random.choice(_TENANTS)
         self.start_ns = self._office_hour()
-        self.now_ns = self.start_ns
+        self.now_ns = self.start_ns + self.milliseconds(1, 12)
         self.stages: list[tuple[Step, ...]] = []
         self.failure: str | None = None
 

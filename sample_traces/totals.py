@@ -26,7 +26,7 @@ class Rates:
         output: Output tokens.
         cache_read: Input tokens read from a cache.
         cache_write: Input tokens written to a cache; None where the provider has no such charge.
-        source: Where the rates were read, and when.
+        source: Where the rates are published, and where and when they were read.
     """
 
     input: Decimal
@@ -36,8 +36,8 @@ class Rates:
     source: str
 
 
-_OPENAI = "https://platform.openai.com/docs/pricing, 2026-11-02"
-_ANTHROPIC = "https://docs.anthropic.com/en/docs/about-claude/pricing, 2026-11-02"
+_OPENAI = "https://platform.openai.com/docs/pricing, as genai-prices 0.2.3 has it on 2026-11-21"
+_ANTHROPIC = "https://docs.anthropic.com/en/docs/about-claude/pricing, as genai-prices 0.2.3 has it on 2026-11-21"
 _LOCAL = "runs on the app's own machine, nobody bills it"
 RATES = {
     plan.GPT_4O: Rates(Decimal("2.50"), Decimal("10.00"), Decimal("1.25"), None, _OPENAI),

@@ -1,0 +1,1 @@
+"""The `budget-audit` command line: questions to recorded traces."""

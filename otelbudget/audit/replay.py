@@ -6,6 +6,7 @@ that a run would have gone on as recorded up to its stop.
 """
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain
@@ -15,7 +16,7 @@ import msgspec
 
 from otelbudget.budgets.config import Budget, Budgets, LimitKind
 from otelbudget.budgets.engine import Admission, Engine, Refusal
-from otelbudget.budgets.ledger import Account, MemoryLedger
+from otelbudget.budgets.ledger import MemoryLedger
 from otelbudget.genai.usage import ModelCall, TokenUsage
 from otelbudget.pricing.billing import Charge, UnknownModel, bill
 from otelbudget.pricing.book import PriceBook
@@ -34,6 +35,7 @@ class RecordedCall(NamedTuple):
         start_time_unix_nano: Start.
         end_time_unix_nano: End, after the start.
         charge: What it cost.
+        tier: The tier that its run asked for, or None.
     """
 
     trace_id: str
@@ -41,6 +43,7 @@ class RecordedCall(NamedTuple):
     start_time_unix_nano: int
     end_time_unix_nano: int
     charge: Charge
+    tier: str | None = None
 
 
 class ScopeOutcome(msgspec.Struct):
@@ -129,17 +132,17 @@ def recorded_calls(
     timed: list[RecordedCall] = []
     timeless: list[Charge] = []
     for row in chain.from_iterable(store.batches(_load("calls_to_replay"))):
-        trace_id, span_id, provider, model, start, end, input_tokens, output_tokens, cost = row
+        trace_id, tier, span_id, provider, model, start, end, *tokens, cost = row
         if cost is None:
-            usage = TokenUsage(input_tokens, output_tokens)
+            usage = TokenUsage(*tokens)
             call = ModelCall(provider, model, start_time_unix_nano=start, usage=usage)
             charge = bill(call, book, unknown_model)
         else:
-            charge = Charge(model, input_tokens + output_tokens, cost)
+            charge = Charge(model, sum(tokens), cost)
         if start is None:
             timeless.append(charge)
         else:
-            timed.append(RecordedCall(trace_id, span_id, start, end, charge))
+            timed.append(RecordedCall(trace_id, span_id, start, end, charge, tier))
     return timed, timeless
 
 
@@ -150,47 +153,137 @@ def replay(
 
     Args:
         calls: In any order.
-        budgets: Those that apply to every trace; tiers apply to none.
+        budgets: What applies to them; a tier to the traces that asked for it.
         timeless: Charges of calls without a start: spent, never refused.
     """
-    engine = Engine(budgets.budgets, MemoryLedger(max_scopes=sys.maxsize))
-    admissions: dict[int, Admission] = {}
-    stopped: dict[tuple[str, str], ScopeOutcome] = {}
-    denied = avoided = 0
-    denied_by: dict[tuple[str, LimitKind], tuple[int, set[str]]] = {}
+    run = _Run(budgets)
     for index, is_start in _in_time(calls):
-        call = calls[index]
         if is_start:
-            decision = engine.admit(call.trace_id)
-            if isinstance(decision, Refusal):
-                _note_refusal(decision, call, stopped, denied_by)
-                denied += 1
-                avoided += call.charge.list_cost_pusd or 0
-            else:
-                admissions[index] = decision
-        elif (admission := admissions.pop(index, None)) is not None:
-            engine.settle(admission, call.charge)
-    _fill(stopped, engine, calls)
-    limits = tuple(
-        _limit_outcome(budget, kind, engine, denied_by)
-        for budget in engine.budgets
-        for kind in budget.limits
+            run.start(index, calls[index])
+        else:
+            run.end(index, calls[index])
+    return run.result(calls, timeless)
+
+
+def _in_time(calls: Sequence[RecordedCall]) -> Iterator[tuple[int, bool]]:
+    """Index of a call and whether it starts, in the order in which starts and ends happen."""
+    starts = (
+        (call.start_time_unix_nano, 1, call.trace_id, call.span_id, index)
+        for index, call in enumerate(calls)
     )
-    reached = {
-        account.scope
-        for budget, account in _accounts(engine)
-        if any(account.usage(kind) >= limit for kind, limit in budget.limits.items())
-    }
-    total = sum(charge.list_cost_pusd or 0 for charge in (*(c.charge for c in calls), *timeless))
-    estimated = max((account_estimates(engine)), default=0)
-    return Replay(
-        scopes=len({call.trace_id for call in calls}),
-        scopes_reached=len(reached),
-        calls=len(calls),
-        calls_without_time=len(timeless),
-        spent_pusd=total - avoided,
-        avoided_pusd=avoided,
-        estimated_pusd=estimated,
-        limits=limits,
-        stopped=tuple(sorted(stopped.values(), key=_dearest)),
+    ends = (
+        (call.end_time_unix_nano, 0, call.trace_id, call.span_id, index)
+        for index, call in enumerate(calls)
     )
+    for _, is_start, _, _, index in sorted(chain(starts, ends)):
+        yield index, bool(is_start)
+
+
+class _Run:
+    """One replay under way."""
+
+    def __init__(self, budgets: Budgets) -> None:
+        self._engine = Engine(budgets.budgets, MemoryLedger(max_scopes=sys.maxsize))
+        self._admissions: dict[int, Admission] = {}
+        self._stopped: dict[str, ScopeOutcome] = {}
+        self._denials: Counter[tuple[str, LimitKind]] = Counter()
+        self._denied_scopes: dict[tuple[str, LimitKind], set[str]] = {}
+        self._estimated_pusd = 0
+
+    def start(self, index: int, call: RecordedCall) -> None:
+        """A call asks for admission."""
+        decision = self._engine.admit(call.trace_id, call.tier)
+        if isinstance(decision, Refusal):
+            self._refused(decision, call)
+        else:
+            self._admissions[index] = decision
+
+    def end(self, index: int, call: RecordedCall) -> None:
+        """A call ends; nothing happens where it was refused."""
+        admission = self._admissions.pop(index, None)
+        if admission is not None:
+            self._engine.settle(admission, call.charge)
+            if call.charge.list_cost_pusd is None:
+                self._estimated_pusd += call.charge.estimated_pusd
+
+    def result(self, calls: Sequence[RecordedCall], timeless: Sequence[Charge]) -> Replay:
+        """What the whole came to."""
+        total = sum(call.charge.list_cost_pusd or 0 for call in calls)
+        avoided = sum(scope.avoided_pusd for scope in self._stopped.values())
+        for call in calls:
+            scope = self._stopped.get(call.trace_id)
+            if scope is not None:
+                scope.calls_allowed += 1
+                scope.spent_pusd += call.charge.list_cost_pusd or 0
+        for scope in self._stopped.values():
+            scope.calls_allowed -= scope.calls_denied
+            scope.spent_pusd -= scope.avoided_pusd
+        limits = [
+            self._limit_outcome(budget, kind)
+            for budget in self._engine.budgets
+            for kind in budget.limits
+        ]
+        return Replay(
+            scopes=len({call.trace_id for call in calls}),
+            scopes_reached=len(self._reached()),
+            calls=len(calls),
+            calls_without_time=len(timeless),
+            spent_pusd=total - avoided + sum(charge.list_cost_pusd or 0 for charge in timeless),
+            avoided_pusd=avoided,
+            estimated_pusd=self._estimated_pusd,
+            limits=tuple(limits),
+            stopped=tuple(sorted(self._stopped.values(), key=_dearest_first)),
+        )
+
+    def _refused(self, refusal: Refusal, call: RecordedCall) -> None:
+        budget, kind = refusal.budget, refusal.kind
+        scope = self._stopped.get(call.trace_id)
+        if scope is None:
+            scope = self._stopped[call.trace_id] = ScopeOutcome(
+                budget.name, call.trace_id, kind, budget.limits[kind], call.start_time_unix_nano
+            )
+        scope.calls_denied += 1
+        scope.avoided_pusd += call.charge.list_cost_pusd or 0
+        self._denials[budget.name, kind] += 1
+        self._denied_scopes.setdefault((budget.name, kind), set()).add(call.trace_id)
+
+    def _limit_outcome(self, budget: Budget, kind: LimitKind) -> LimitOutcome:
+        limit = budget.limits[kind]
+        usages = [
+            account.usage(kind)
+            for name, account in self._engine.ledger.accounts()
+            if name == budget.name
+        ]
+        return LimitOutcome(
+            budget=budget.name,
+            kind=kind,
+            limit=limit,
+            scopes_reached=sum(usage >= limit for usage in usages),
+            scopes_stopped=len(self._denied_scopes.get((budget.name, kind), ())),
+            calls_denied=self._denials[budget.name, kind],
+            worst_overshoot=max((usage - limit for usage in usages if usage > limit), default=0),
+        )
+
+    def _reached(self) -> set[str]:
+        """Scopes in which some limit was reached."""
+        limits = {budget.name: budget.limits for budget in self._engine.budgets}
+        return {
+            account.scope
+            for name, account in self._engine.ledger.accounts()
+            if any(account.usage(kind) >= limit for kind, limit in limits[name].items())
+        }
+
+
+def _dearest_first(scope: ScopeOutcome) -> tuple[int, int, str]:
+    return -scope.avoided_pusd, -scope.calls_denied, scope.scope
+
+
+def false_stops(store: Store, result: Replay) -> int | None:
+    """Stopped scopes whose run was good; None where no run can be judged.
+
+    A run is good if its root span is there, has ended and did not fail.
+    """
+    judged = dict(store.rows(_load("judged_traces")))
+    if not judged:
+        return None
+    return sum(judged.get(scope.scope, False) for scope in result.stopped)

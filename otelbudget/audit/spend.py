@@ -19,7 +19,7 @@ class Totals(msgspec.Struct, frozen=True):
     """Sums over model calls.
 
     Attributes:
-        traces: Traces with a model call.
+        traces: Traces; in a group, those with a call of the group.
         model_calls: Calls with usage, each counted once.
         input_tokens: Input tokens, cache reads and writes included.
         output_tokens: Output tokens, reasoning included.
@@ -133,7 +133,9 @@ def spend(store: Store, by: Sequence[str] = ("model",)) -> Spend:
         Group(dict(zip(by, key, strict=True)), Totals(*sums))
         for key, *sums in store.rows(_load("spend_by_key"), {"keys": list(by)})
     )
-    totals = Totals(*rows[0][1:]) if rows else Totals()
+    sums = Totals(*rows[0][1:]) if rows else Totals()
+    (traces,) = store.row(_load("count_traces"))
+    totals = msgspec.structs.replace(sums, traces=traces)
     return Spend(input_facts(store), totals, groups, _findings(store))
 
 

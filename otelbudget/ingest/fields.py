@@ -13,7 +13,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ISO_TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9})\d*)? ?(Z|UTC|[+-]\d\d:?\d\d)?", re.ASCII
 )
-_SECONDS_AND_NANOS = 2
+_NS_PER_SECOND = 1_000_000_000
+_MAX_DIGITS = 40  # no whole number in a trace is longer; Python refuses to read 5000
+_WHOLE_NUMBER = re.compile(r"[+-]?\d+", re.ASCII)
 _KINDS = {
     "INTERNAL": 1,
     "SERVER": 2,
@@ -53,18 +55,13 @@ def unix_ns(value: object) -> int:
     match value:
         case None | "":
             return 0
-        case bool():
-            return UNREADABLE_TIME
-        case int():
-            return value
-        case float() if value.is_integer():
-            return int(value)
-        case str():
-            return int(value) if value.isascii() and value.isdigit() else _iso_ns(value)
+        case str() if not value.isascii() or not value.isdigit():
+            return _iso_ns(value)
         case [int() as seconds, int() as nanos]:
-            return seconds * 1_000_000_000 + nanos
+            return seconds * _NS_PER_SECOND + nanos
         case _:
-            return UNREADABLE_TIME
+            number = integer(value)
+            return UNREADABLE_TIME if number is None else number
 
 
 def _iso_ns(text: str) -> int:
@@ -77,11 +74,11 @@ def _iso_ns(text: str) -> int:
     except ValueError:
         return UNREADABLE_TIME
     seconds = (time - _EPOCH) // timedelta(seconds=1)
-    return seconds * 1_000_000_000 + int((fraction or "").ljust(9, "0"))
+    return seconds * _NS_PER_SECOND + int((fraction or "").ljust(9, "0"))
 
 
 def _zone(text: str | None) -> timezone:
-    if text in {None, "Z", "UTC"} or text is None:
+    if text is None or text in {"Z", "UTC"}:
         return UTC
     digits = text[1:].replace(":", "")
     offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
@@ -99,35 +96,25 @@ def status_code(value: object) -> int:
 
 
 def _enum(value: object, names: dict[str, int]) -> int:
-    match value:
-        case bool():
-            return 0
-        case int():
-            return value
-        case str() if value.isascii() and value.isdigit():
-            return int(value)
-        case str():
-            return names.get(re.split(r"[._]", value.upper())[-1], 0)
-        case _:
-            return 0
+    number = integer(value)
+    if number is None and isinstance(value, str):
+        return names.get(re.split(r"[._]", value.upper())[-1], 0)
+    return number or 0
 
 
-def integer(value: object, otherwise: int = 0) -> int:
-    """A whole number given as a number or as digits; `otherwise` for anything else."""
+def integer(value: object) -> int | None:
+    """A whole number given as a number or as digits; None for anything else."""
     match value:
         case bool():
-            return otherwise
+            return None
         case int():
             return value
         case float() if value.is_integer():
             return int(value)
-        case str():
-            try:
-                return int(value)
-            except ValueError:
-                return otherwise
+        case str() if len(value) <= _MAX_DIGITS and _WHOLE_NUMBER.fullmatch(value):
+            return int(value)
         case _:
-            return otherwise
+            return None
 
 
 def string(value: object) -> str:

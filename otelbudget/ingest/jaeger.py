@@ -66,8 +66,8 @@ def _resource(process: object) -> Resource:
 
 def _span(record: Object, of_trace: Object) -> Span:
     tags = _tags(record.get("tags"))
-    start = integer(record.get("startTime")) * _NS_PER_US
-    duration = integer(record.get("duration")) * _NS_PER_US
+    start = _ns(record.get("startTime"))
+    duration = _ns(record.get("duration"))
     trace_id = string(record.get("traceID") or of_trace.get("traceID"))
     parent, links = _references(record, trace_id)
     return Span(
@@ -78,7 +78,7 @@ def _span(record: Object, of_trace: Object) -> Span:
         end_time_unix_nano=start + duration if start else 0,
         parent_span_id=parent,
         trace_state=string(tags.get(_TRACE_STATE_TAG)),
-        flags=None if record.get("flags") is None else integer(record["flags"]),
+        flags=integer(record.get("flags")),
         kind=span_kind(tags.get(_KIND_TAG)),
         attributes=tags,
         events=[_event(log) for log in _objects(record.get("logs"))],
@@ -113,7 +113,7 @@ def _references(record: Object, trace_id: str) -> tuple[str, list[Link]]:
 def _event(log: Object) -> Event:
     fields = _tags(log.get("fields"))
     name = fields.pop(_EVENT_NAME_FIELD, "")
-    return Event(string(name), integer(log.get("timestamp")) * _NS_PER_US, fields)
+    return Event(string(name), _ns(log.get("timestamp")), fields)
 
 
 def _status(tags: Object) -> Status:
@@ -121,6 +121,10 @@ def _status(tags: Object) -> Status:
     if _STATUS_TAG in tags:
         return Status(status_code(tags[_STATUS_TAG]), message)
     return Status(_ERROR if tags.get(_ERROR_TAG) in (True, "true") else 0, message)
+
+
+def _ns(micros: object) -> int:
+    return (integer(micros) or 0) * _NS_PER_US
 
 
 def _tags(value: object) -> dict[str, Any]:
@@ -133,7 +137,8 @@ def _tag_value(tag: Object) -> Any:
         return value
     match tag.get("type"):
         case "int64":
-            return integer(value, otherwise=value)
+            number = integer(value)
+            return value if number is None else number
         case "float64":
             try:
                 return float(value)

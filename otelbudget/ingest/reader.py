@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from itertools import islice
 
 import msgspec
 
 from otelbudget.errors import TraceReadError
-from otelbudget.ingest import shapes
-from otelbudget.ingest.json_stream import Damage, json_values, lenient
+from otelbudget.ingest import outline, shapes
+from otelbudget.ingest.json_stream import Damage, Value, json_values, lenient
 from otelbudget.ingest.records import ResourceSpans, decode_traces
 from otelbudget.ingest.report import Reading, ReadReport
 from otelbudget.ingest.rows import span_rows
@@ -52,9 +53,9 @@ def read_traces(
 
     for path in expand(sources):
         report.files += 1
-        reading = Reading(str(path), report)
+        rows = _file_rows(Reading(str(path), report), content, count_bytes)
         try:
-            for batch in _batches(reading, content, count_bytes):
+            while batch := list(islice(rows, BATCH_ROWS)):
                 report.spans += len(batch)
                 yield batch
                 if progress:
@@ -65,50 +66,50 @@ def read_traces(
         raise first_error
 
 
-def _batches(
+def _file_rows(
     reading: Reading, content: Content, on_bytes: Callable[[int], None]
-) -> Iterator[list[SpanRow]]:
+) -> Iterator[SpanRow]:
     """The rows of one file.
 
     Raises:
-        TraceReadError: Nothing in the file could be read; the report already says so.
+        TraceReadError: Nothing in the file could be read; no row came before it.
     """
-    batch: list[SpanRow] = []
     try:
         with ExitStack() as files:
             for value in json_values(open_text(reading.path, files, on_bytes, reading.unreadable)):
                 reading.line = value.line
-                if isinstance(value, Damage):
-                    reading.unreadable(value.code, value.reason)
-                    continue
-                for row in _rows(value.text, content, reading):
-                    batch.append(row)
-                    if len(batch) >= BATCH_ROWS:
-                        yield batch
-                        batch = []
-    except TraceReadError as error:
-        reading.report.warn("not_traces", str(error))
-        raise
-    except OSError as error:
-        reading.report.unreadable += 1
-        refusal = TraceReadError(reading.path, _os_reason(error))
-        reading.report.warn("unreadable_file", str(refusal))
-        raise refusal from error
-    if batch:
-        yield batch
+                yield from _value_rows(value, content, reading)
+    except (TraceReadError, OSError) as error:
+        _note_refusal(reading, error)
     if reading.format is None:
-        line, reason = reading.fault or (1, "holds no spans")
-        raise TraceReadError(reading.path, reason, line=line)
+        raise reading.failure()
 
 
-def _rows(text: bytes, content: Content, reading: Reading) -> Iterator[SpanRow]:
+def _note_refusal(reading: Reading, error: TraceReadError | OSError) -> None:
+    match error:
+        case TraceReadError():
+            reading.refuse(error)
+        case FileNotFoundError():
+            reading.unreadable("missing_file", "does not exist; check the name")
+        case OSError():
+            reading.unreadable("unreadable_file", f"cannot be read: {error.strerror or error}")
+
+
+def _value_rows(value: Value | Damage, content: Content, reading: Reading) -> Iterator[SpanRow]:
     """The rows of one JSON value; what cannot be read is reported, the rest is read."""
+    if isinstance(value, Damage):
+        reading.unreadable(value.code, value.reason)
+        return
     try:
-        for part in _elements(text) if text.startswith(b"[") else (text,):
+        for part in _parts(value.text):
             for group in _records(part, reading):
                 yield from span_rows(group, content, reading)
     except RecursionError:
         reading.unreadable("unreadable_line", "is nested too deeply")
+
+
+def _parts(text: bytes) -> Iterable[bytes | msgspec.Raw]:
+    return _elements(text) if text.startswith(b"[") else outline.parts(text)
 
 
 def _records(text: bytes | msgspec.Raw, reading: Reading) -> Iterable[ResourceSpans]:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from otelbudget.errors import TraceReadError
+
 
 @dataclass(slots=True)
 class ReadWarning:
@@ -55,10 +57,10 @@ class Reading:
     Attributes:
         report: The report of all files.
         path: The file as the caller named it.
-        line: Line at which the record being read begins, from 1.
+        line: Line at which the record being read begins, from 1; None before the first.
         spans: Spans read from this file.
         format: Format of the first thing recognised, None before that.
-        fault: Line and reason of the first record that could not be read, None without one.
+        fault: The first trouble for which something could not be read, None without one.
     """
 
     __slots__ = ("fault", "format", "line", "path", "report", "spans")
@@ -66,10 +68,10 @@ class Reading:
     def __init__(self, path: str, report: ReadReport) -> None:
         self.path = path
         self.report = report
-        self.line = 1
+        self.line: int | None = None
         self.spans = 0
         self.format: str | None = None
-        self.fault: tuple[int, str] | None = None
+        self.fault: TraceReadError | None = None
 
     def found(self, name: str) -> None:
         """Something of this format was recognised."""
@@ -87,9 +89,22 @@ class Reading:
         """The record at the current line cannot be read."""
         self.report.unreadable += 1
         if self.fault is None:
-            self.fault = (self.line, reason)
+            self.fault = TraceReadError(self.path, reason, line=self.line)
         self.warn(code, reason)
+
+    def refuse(self, refusal: TraceReadError) -> None:
+        """The file is nothing that can be read, unless damage to its compression says why."""
+        if self.fault is None:
+            self.fault = refusal
+            self.report.warn("not_traces", str(refusal))
+
+    def failure(self) -> TraceReadError:
+        """Why nothing of the file could be read."""
+        failure = self.fault or TraceReadError(self.path, "holds no spans")
+        self.refuse(failure)
+        return failure
 
     def warn(self, code: str, reason: str, count: int = 1) -> None:
         """Counts a trouble at the current line."""
-        self.report.warn(code, f"{self.path}:{self.line}: {reason}", count)
+        where = self.path if self.line is None else f"{self.path}:{self.line}"
+        self.report.warn(code, f"{where}: {reason}", count)

@@ -54,7 +54,9 @@ def groups(value: object, reading: Reading) -> Iterator[ResourceSpans]:
             if found is not None:
                 yield from found
                 return
-        reading.unreadable("unknown_shape", f"is JSON, but no trace format that is known: {_keys(value)}")
+        reading.unreadable(
+            "unknown_shape", f"is JSON, but no trace format that is known: {_keys(value)}"
+        )
     else:
         reading.unreadable("unknown_shape", f"is JSON, but a {type(value).__name__} and no span")
 

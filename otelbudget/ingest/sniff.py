@@ -21,7 +21,8 @@ _MAGICS = {
 _LATER_SPANS = re.compile(rb'\n\s*\{\s*"(?:resourceSpans|resource_spans)"')
 _TEXT_CONTROLS = b"\t\n\r\x0b\x0c\x1b\x1e"
 _BINARY = bytes(range(32)).translate(None, _TEXT_CONTROLS)
-_PROTOBUF_FIRST_FIELD = 0x0A
+_PROTOBUF_FIRST_FIELD = b"\x0a"
+_PROTOBUF_REASON = "looks like OTLP protobuf, which is not supported yet; export OTLP JSON instead"
 _LENGTH_PREFIX_BYTES = 4
 
 
@@ -55,17 +56,17 @@ def _why_not(head: bytes, text: bytes) -> str:
     for magic, reason in _MAGICS.items():
         if head.startswith(magic):
             return reason
-    if head[STORE_MAGIC_OFFSET:].startswith(STORE_MAGIC):
-        return "is a DuckDB file, not an export"
-    if not text:
-        return "is empty"
-    if text.startswith(b"<"):
-        return "is HTML or XML, not traces"
-    if head.translate(None, _BINARY) == head:
-        return "is text, but no JSON: no trace format that is known"
-    if _PROTOBUF_FIRST_FIELD in {head[0], *head[_LENGTH_PREFIX_BYTES : _LENGTH_PREFIX_BYTES + 1]}:
-        return "looks like OTLP protobuf, which is not supported yet; export OTLP JSON instead"
-    return "is binary data of no trace format that is known"
+    is_text = head.translate(None, _BINARY) == head
+    marks = {head[:1], head[_LENGTH_PREFIX_BYTES : _LENGTH_PREFIX_BYTES + 1]}
+    reasons = (
+        (head[STORE_MAGIC_OFFSET:].startswith(STORE_MAGIC), "is a DuckDB file, not an export"),
+        (not text, "is empty"),
+        (text.startswith(b"<"), "is HTML or XML, not traces"),
+        (is_text, "is text, but no JSON: no trace format that is known"),
+        (_PROTOBUF_FIRST_FIELD in marks, _PROTOBUF_REASON),
+        (True, "is binary data of no trace format that is known"),
+    )
+    return next(reason for applies, reason in reasons if applies)
 
 
 def is_store(path: str | Path) -> bool:

@@ -1,6 +1,7 @@
 """From what the user names to the bytes inside: files, folders, globs, standard input, gzip."""
 
 import glob
+import os
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -26,10 +27,8 @@ def expand(sources: Sequence[str]) -> list[Path | Literal["-"]]:
             files), glob patterns, and "-" for standard input.
 
     Returns:
-        Paths and "-". A source that does not exist stays as it is: reading it says so.
-
-    Raises:
-        TraceReadError: A folder holds no files, or cannot be listed.
+        Paths and "-". A source that does not exist, and a folder without files, stays as it
+        is: reading it says so.
     """
     paths: dict[Path | Literal["-"], None] = {}
     for source in sources:
@@ -37,9 +36,11 @@ def expand(sources: Sequence[str]) -> list[Path | Literal["-"]]:
             paths[STDIN] = None
             continue
         path = Path(source)
-        matches = [path] if path.exists() or not glob.has_magic(source) else _matches(source)
+        matches = (
+            [path] if os.path.lexists(path) or not glob.has_magic(source) else _matches(source)
+        )
         for match in matches:
-            paths.update(dict.fromkeys(_files(match) if match.is_dir() else [match]))
+            paths.update(dict.fromkeys(_files(match)))
     return list(paths)
 
 
@@ -47,16 +48,13 @@ def _matches(pattern: str) -> list[Path]:
     return [Path(name) for name in sorted(glob.glob(pattern, recursive=True))] or [Path(pattern)]  # noqa: PTH207 - Path.glob takes no absolute pattern
 
 
-def _files(folder: Path) -> list[Path]:
-    found = sorted(path for path in folder.rglob("*") if path.is_file())
-    files = [
-        path
-        for path in found
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
-    if not files:
-        raise TraceReadError(str(folder), "is a folder without files to read")
-    return files
+def _files(path: Path) -> list[Path]:
+    """The path itself, or the files below it where it is a folder that holds any."""
+    files: list[Path] = []
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        files += [Path(folder, name) for name in sorted(names) if not name.startswith(".")]
+    return files or [path]
 
 
 def open_text(
@@ -78,7 +76,7 @@ def open_text(
         TraceReadError: The file is nothing that can be read.
         OSError: The file cannot be opened or read.
     """
-    file = sys.stdin.buffer if path == STDIN else files.enter_context(Path(path).open("rb"))
+    file = sys.stdin.buffer if path == STDIN else _open(path, files)
     head, chunks = _head(_chunks(file, on_bytes))
     kind, reason = sniff.kind(head)
     if kind is sniff.Kind.GZIP:
@@ -88,6 +86,12 @@ def open_text(
     if kind is not sniff.Kind.JSON:
         raise TraceReadError(path, reason)
     return _without_mark(chunks)
+
+
+def _open(path: str, files: ExitStack) -> BinaryIO:
+    if Path(path).is_dir():
+        raise TraceReadError(path, "is a folder without files to read")
+    return files.enter_context(Path(path).open("rb"))
 
 
 def _chunks(file: BinaryIO, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
@@ -115,7 +119,8 @@ def _gunzip(chunks: Iterator[bytes], on_damage: Callable[[str, str], None]) -> I
             while packed:
                 if member.eof:
                     member = zlib.decompressobj(_GZIP_WINDOW_BITS)
-                yield member.decompress(packed, CHUNK_BYTES)
+                if text := member.decompress(packed, CHUNK_BYTES):
+                    yield text
                 packed = member.unconsumed_tail or member.unused_data.lstrip(b"\0")
         while text := member.decompress(b"", CHUNK_BYTES):
             yield text

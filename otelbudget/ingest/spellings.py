@@ -3,8 +3,7 @@
 Each function takes one decoded JSON object and makes the OTLP record of it.
 """
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from otelbudget.genai import semconv
@@ -55,7 +54,6 @@ SCOPE_SPANS = (
     "instrumentationLibrarySpans",
     "instrumentation_library_spans",
 )
-_SNAKE = re.compile(r"_([a-z])")
 
 
 def is_span(value: Object) -> bool:
@@ -144,20 +142,18 @@ def _any_value(value: object) -> Any:
     if not isinstance(value, Mapping):
         return value
     for key, inner in value.items():
-        match _SNAKE.sub(lambda found: found[1].upper(), key):
-            case "stringValue" | "boolValue" if inner is not None:
-                return inner
-            case "intValue" if inner is not None:
-                return integer(inner, otherwise=inner)
-            case "doubleValue" if inner is not None:
-                return _double(inner)
-            case "arrayValue" if isinstance(inner, Mapping):
-                return [_any_value(item) for item in inner.get("values") or ()]
-            case "kvlistValue" if isinstance(inner, Mapping):
-                return attributes(inner.get("values"))
-            case "bytesValue" if inner is not None:
-                return {"bytesValue": inner}
+        if inner is not None and (read := _VALUES.get(key)):
+            return read(inner)
     return None
+
+
+def _itself(value: object) -> object:
+    return value
+
+
+def _integer(value: object) -> object:
+    number = integer(value)
+    return value if number is None else number
 
 
 def _double(value: object) -> object:
@@ -165,6 +161,37 @@ def _double(value: object) -> object:
         return float(value) if isinstance(value, str | int | float) else value
     except (ValueError, OverflowError):
         return value
+
+
+def _array(value: object) -> list[Any]:
+    items = _object(value).get("values")
+    return [_any_value(item) for item in items] if isinstance(items, list) else []
+
+
+def _map(value: object) -> Attributes:
+    return attributes(_object(value).get("values"))
+
+
+def _bytes(value: object) -> dict[str, Any]:
+    return {"bytesValue": value}
+
+
+_VALUES: Mapping[str, Callable[[object], Any]] = {
+    "stringValue": _itself,
+    "string_value": _itself,
+    "boolValue": _itself,
+    "bool_value": _itself,
+    "intValue": _integer,
+    "int_value": _integer,
+    "doubleValue": _double,
+    "double_value": _double,
+    "arrayValue": _array,
+    "array_value": _array,
+    "kvlistValue": _map,
+    "kvlist_value": _map,
+    "bytesValue": _bytes,
+    "bytes_value": _bytes,
+}
 
 
 def _event(value: Object) -> Event:
@@ -230,19 +257,17 @@ def _trace_state(value: object) -> str:
 
 
 def _flags(value: Object) -> int | None:
-    flags = value.get("flags")
-    return None if flags is None else integer(flags)
+    return integer(value.get("flags"))
 
 
 def _end_by_duration(start: int, value: Object) -> int:
-    duration = integer(_pick(value, _DURATION_NS))
+    duration = integer(_pick(value, _DURATION_NS)) or 0
     return start + duration if start > 0 and duration > 0 else 0
 
 
 def _count(value: Object, what: str) -> int:
-    return integer(
-        _pick(value, (f"dropped{what.capitalize()}Count", f"dropped_{what}_count", f"dropped_{what}"))
-    )
+    keys = (f"dropped{what.capitalize()}Count", f"dropped_{what}_count", f"dropped_{what}")
+    return integer(_pick(value, keys)) or 0
 
 
 def _pick(value: Object, keys: Iterable[str]) -> Any:

@@ -1,0 +1,1 @@
+"""One module and one function per command, loaded when the command is used."""

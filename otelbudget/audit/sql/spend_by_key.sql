@@ -1,7 +1,7 @@
 -- What was spent, by any keys: one row per distinct key, the dearest first.
 -- Input: $keys varchar[], each one of model, provider, agent, service, workflow, trace, operation;
 -- no keys give one row for all calls.
--- Row: key varchar[], then the fields of otelbudget.audit.spend.Totals in order.
+-- Failed calls are left out. Row: key varchar[], then the fields of otelbudget.audit.spend.Totals in order.
 select
     list_transform(
         $keys::varchar[],
@@ -30,5 +30,6 @@ select
     count(*) filter (where not has_usage and not is_error) as calls_without_usage,
     count(*) filter (where has_usage and start_time_unix_nano is null) as calls_without_time
 from model_calls
+where has_usage or not is_error
 group by key
 order by list_cost_pusd desc nulls last, input_tokens desc, key

@@ -1,0 +1,97 @@
+"""The entry point: commands, exit codes and errors."""
+
+import os
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import version
+
+import click
+
+from otelbudget.errors import OtelBudgetError
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_WRONG_USAGE = 2
+EXIT_GATE_FAILED = 3
+
+# Name, and first sentence of the help, so that --help loads no command.
+COMMANDS: Mapping[str, str] = {
+    "audit": "Answer what was spent, on what, and what the numbers leave out.",
+    "import": "Read traces into a DuckDB store.",
+    "simulate": "Replay limits over recorded traces: what would they have stopped and saved.",
+    "suggest": "Suggest a limit per workflow from what its runs needed.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands' names in order of the alphabet."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, from the module of its name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"budget_audit.commands.{cmd_name.rstrip('_')}_")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands in the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - the signature click asks for
+    if value and not ctx.resilient_parsing:
+        click.echo(f"budget-audit {version('otelbudget')}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--no-color", is_flag=True, help="Write without colour, as NO_COLOR does.")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+@click.pass_context
+def app(ctx: click.Context, no_color: bool) -> None:  # noqa: FBT001 - an option of click
+    """Ask recorded traces of LLM agents what they spent and which limits to set.
+
+    \b
+    Example:
+      budget-audit audit traces.jsonl
+
+    SRC is any number of trace files, folders, globs, DuckDB stores, or - for standard input;
+    formats are recognised by their content.
+    """
+    if no_color or os.environ.get("NO_COLOR"):
+        ctx.color = False
+
+
+def main() -> None:
+    """Run the command line; every expected error is one sentence and an exit code."""
+    try:
+        app(prog_name="budget-audit", standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("budget-audit: interrupted; nothing was written", err=True)
+        sys.exit(EXIT_FAILED)
+    except OtelBudgetError as error:
+        click.echo(f"budget-audit: {error}", err=True)
+        sys.exit(EXIT_FAILED)
+    except BrokenPipeError:
+        # The reader of our output has gone; say nothing, also not when Python flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_FAILED)

@@ -1,0 +1,122 @@
+"""budget-audit simulate."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+
+import click
+
+from budget_audit import loading, options
+from budget_audit.formats import documents, tables
+from budget_audit.formats.rows import flat
+from budget_audit.formats.write import Answer, write
+from otelbudget.audit.calls import keep_scopes
+from otelbudget.audit.replay import RecordedCall, false_stops, recorded_calls, replay
+from otelbudget.audit.spend import input_facts
+from otelbudget.audit.sweep import log_spaced, sweep
+from otelbudget.budgets.config import Budgets, LimitKind
+from otelbudget.ingest import ReadReport
+from otelbudget.pricing.billing import UnknownModel
+
+
+@click.command("simulate")
+@options.sources
+@click.option(
+    "--limit",
+    "limits",
+    type=options.Limit(),
+    multiple=True,
+    help="A limit per trace: cost_usd=0.50, tokens=20000 or calls=20; may be given for each kind.",
+)
+@click.option(
+    "--scope",
+    type=click.Choice(["trace"]),
+    default="trace",
+    show_default=True,
+    help="What --limit is counted by.",
+)
+@click.option(
+    "--budgets",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A budgets file to replay instead of --limit.",
+)
+@click.option(
+    "--sweep",
+    "range_",
+    type=options.SweepRange(),
+    help="Many limits of one kind, evenly spaced in the logarithm: cost_usd=0.05:2:40.",
+)
+@options.period
+@options.output
+@options.strict
+def command(  # noqa: PLR0913 - the options of a command
+    sources: Sequence[str],
+    limits: tuple[tuple[LimitKind, str], ...],
+    scope: str,
+    file: Path | None,
+    range_: tuple[LimitKind, Decimal, Decimal, int] | None,
+    since: int | None,
+    until: int | None,
+    format_: str,
+    output: str,
+    strict: bool,  # noqa: FBT001 - an option of click
+) -> None:
+    """Replay limits over recorded traces: what would they have stopped and saved.
+
+    The engine is the one that enforces live. It is assumed that a run would have gone on as
+    recorded up to its stop. With --limit, a model without a known price counts nothing toward a
+    money limit; a budgets file says what it counts.
+
+    \b
+    Example:
+      budget-audit simulate traces.jsonl --limit cost_usd=0.50
+      budget-audit simulate traces.jsonl --sweep cost_usd=0.05:2:40
+    """
+    budgets = _budgets(limits, file, range_)
+    store, report, book = loading.load(sources)
+    keep_scopes(store, since, until)
+    calls, timeless = recorded_calls(store, book, budgets.unknown_model)
+    _note_unpriced(report, calls, budgets)
+    result = replay(calls, budgets, timeless)
+    points = () if range_ is None else sweep(store, calls, range_[0], log_spaced(*range_))
+    good = false_stops(store, result)
+    document = documents.simulate(
+        result, budgets, input_facts(store), report, sweep=points, false_stops=good
+    )
+    rows = flat(document["sweep"] or document["stopped"])
+    table = tables.simulate(result, points, good)
+    write(Answer(table, document, rows), format_=format_, output=output)
+    loading.warn(report, strict=strict)
+
+
+def _note_unpriced(
+    report: ReadReport, calls: Sequence[RecordedCall], budgets: Budgets
+) -> None:
+    unpriced = [call.charge.model for call in calls if call.charge.list_cost_pusd is None]
+    if unpriced:
+        counts = "nothing" if budgets.unknown_model is UnknownModel.ALLOW else "a ceiling price"
+        report.warn(
+            "unpriced_calls",
+            f"calls of {unpriced[0]!r} have no known price and count {counts} toward money limits",
+            len(unpriced),
+        )
+
+
+def _budgets(
+    limits: tuple[tuple[LimitKind, str], ...],
+    file: Path | None,
+    range_: tuple[LimitKind, Decimal, Decimal, int] | None,
+) -> Budgets:
+    if file is not None:
+        if limits:
+            raise click.UsageError("give --limit or --budgets, not both")
+        return Budgets.from_yaml(file)
+    if limits:
+        kinds = [kind for kind, _ in limits]
+        if len(set(kinds)) < len(kinds):
+            raise click.UsageError("give each kind of --limit once; --sweep tries many")
+        return Budgets((options.budget_of(list(limits)),), UnknownModel.ALLOW)
+    if range_ is None:
+        raise click.UsageError("say what to replay: --limit cost_usd=0.50, --budgets FILE or --sweep")
+    return Budgets((), UnknownModel.ALLOW)

@@ -1,0 +1,83 @@
+"""budget-audit suggest."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from budget_audit import loading, options
+from budget_audit.formats import documents, tables
+from budget_audit.formats.budgets_yaml import budgets_yaml
+from budget_audit.formats.rows import flat
+from budget_audit.formats.write import Answer, write
+from otelbudget.audit.calls import keep_scopes
+from otelbudget.audit.spend import input_facts
+from otelbudget.audit.suggest import DEFAULT_COVERS, suggest
+
+
+@click.command("suggest")
+@options.sources
+@click.option(
+    "--covers",
+    type=click.FloatRange(0.5, 0.999),
+    default=DEFAULT_COVERS,
+    show_default=True,
+    help="Share of a workflow's runs that its limit should let through.",
+)
+@options.period
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    show_default=True,
+    help="How to write the answer.",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    help="Write a budgets file (with json or csv: the answer) to a file.",
+)
+@options.strict
+def command(
+    sources: Sequence[str],
+    covers: float,
+    since: int | None,
+    until: int | None,
+    format_: str,
+    output: str | None,
+    strict: bool,  # noqa: FBT001 - an option of click
+) -> None:
+    """Suggest a limit per workflow from what its runs needed.
+
+    A workflow is the name of the root span, with the agent it names. A limit bounds what the wanted
+    share of runs needs with 90 % confidence, by order statistics; where the runs are too few there
+    is no limit. Suspected runaways are left out and counted.
+
+    \b
+    Example:
+      budget-audit suggest traces.jsonl -o budgets.yaml
+    """
+    store, report, _ = loading.load(sources)
+    keep_scopes(store, since, until)
+    suggestions = suggest(store, covers=covers)
+    facts = input_facts(store)
+    text = budgets_yaml(suggestions, facts, covers)
+    document = documents.suggest(suggestions, facts, report, covers=covers, budgets_yaml=text)
+    answer = Answer(tables.suggest(suggestions, covers), document, flat(document["groups"]))
+    is_table = format_ == "table"
+    if is_table and output not in (None, "-"):
+        _write_budgets(Path(str(output)), text)
+    write(answer, format_=format_, output="-" if is_table else output or "-")
+    loading.warn(report, strict=strict)
+
+
+def _write_budgets(path: Path, text: str) -> None:
+    if not text:
+        raise click.ClickException("no limit can be suggested from these traces: no file written")
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise click.FileError(str(path), error.strerror or str(error)) from error
+    click.echo(f"wrote {path}", err=True)

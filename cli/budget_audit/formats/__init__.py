@@ -1,0 +1,1 @@
+"""Answers as text: tables for people, JSON and CSV for programs."""

@@ -1,0 +1,235 @@
+"""Answers as tables for people."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from budget_audit.formats.values import amount, day, money, short_amount, short_money
+from otelbudget.audit.replay import Replay, ScopeOutcome
+from otelbudget.audit.spend import Finding, InputFacts, Spend, Totals
+from otelbudget.audit.suggest import Suggestion
+from otelbudget.audit.sweep import SweepPoint
+from otelbudget.budgets.config import LimitKind
+from otelbudget.ingest import ReadReport
+
+_MAX_ROWS = 25
+_MAX_SWEEP_ROWS = 100
+_BAR_CELLS = 12
+
+
+def audit(spend: Spend, by: Sequence[str]) -> RenderableType:
+    """What was spent: a headline, a table by key, what the numbers leave out."""
+    totals = spend.totals
+    headline = Text.assemble(
+        (short_money(totals.list_cost_pusd), "bold"),
+        f" list cost for {totals.model_calls:,} model calls in {_traces(totals.traces)}, ",
+        f"{_span_of_days(spend.input)}",
+    )
+    table = _table(*by, title=f"Spend by {', '.join(by)}")
+    for name in ("calls", "input", "cached", "output", "list cost", "share"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for group in spend.groups[:_MAX_ROWS]:
+        keys = [_key_text(name, value) for name, value in group.key.items()]
+        table.add_row(*keys, *_sums(group.totals, totals))
+    return Group(
+        headline,
+        "",
+        table,
+        *_more(spend.groups, _MAX_ROWS),
+        *_findings(spend.findings),
+    )
+
+
+def import_(report: ReadReport, facts: InputFacts, store: str) -> RenderableType:
+    """What was imported."""
+    duplicates = facts.deliveries - facts.distinct_spans
+    formats = ", ".join(f"{count} {name}" for name, count in report.formats.items())
+    return Text.assemble(
+        (f"{report.spans:,} spans", "bold"),
+        f" of {_traces(facts.traces)} from {report.files:,} files ({formats}) into {store}",
+        f"; {duplicates:,} were delivered twice and count once" if duplicates else "",
+    )
+
+
+def simulate(
+    replay: Replay, sweep: Sequence[SweepPoint], false_stops: int | None
+) -> RenderableType:
+    """What limits would have done: a headline, each limit, the stopped scopes, the sweep."""
+    if not replay.limits:
+        return _sweep(sweep)
+    total = replay.spent_pusd + replay.avoided_pusd
+    share = f" ({_percent(replay.avoided_pusd, total)})" if total else ""
+    headline = Text.assemble(
+        f"{len(replay.stopped):,} of {_traces(replay.scopes)} would have been stopped, ",
+        f"{replay.calls_denied:,} of {replay.calls:,} calls refused, ",
+        (f"{short_money(replay.avoided_pusd)} avoided", "bold"),
+        f" of {short_money(total)}{share}",
+    )
+    parts: list[RenderableType] = [headline, Text(_judged(false_stops), style="dim"), ""]
+    limits = _table("budget", "limit", title="Limits")
+    for name in ("reached", "stopped", "refused calls", "worst overshoot"):
+        limits.add_column(name, justify="right")
+    for limit in replay.limits:
+        limits.add_row(
+            limit.budget,
+            f"{amount(limit.kind, limit.limit)} {_unit(limit.kind)} per trace",
+            f"{limit.scopes_reached:,}",
+            f"{limit.scopes_stopped:,}",
+            f"{limit.calls_denied:,}",
+            short_amount(limit.kind, limit.worst_overshoot),
+        )
+    parts.append(limits)
+    if replay.stopped:
+        parts += ["", _stopped(replay.stopped), *_more(replay.stopped, _MAX_ROWS)]
+    if sweep:
+        parts += ["", _sweep(sweep)]
+    return Group(*parts)
+
+
+def suggest(suggestions: Sequence[Suggestion], covers: float) -> RenderableType:
+    """A limit per workflow, or why there is none."""
+    title = f"Limits that let {covers:.0%} of a workflow's runs through, with 90 % confidence"
+    table = _table("workflow", title=title)
+    for name in ("runs", "left out", "limit", "90 % interval", "dearest run"):
+        table.add_column(name, justify="right")
+    table.add_column("later runs stopped")
+    for each in suggestions:
+        left_out = sum(len(part.trace_ids) for part in each.left_out)
+        limit, interval = each.why_not or "", ""
+        if each.limit_pusd is not None and each.interval_pusd is not None:
+            limit = f"{money(each.limit_pusd)} USD"
+            interval = " – ".join(short_money(end) for end in each.interval_pusd)
+        table.add_row(
+            each.workflow,
+            f"{each.eligible:,}",
+            f"{left_out:,}" if left_out else "",
+            Text(limit, style="bold" if each.limit_pusd is not None else "dim"),
+            interval,
+            short_money(each.highest_pusd),
+            _holdout(each),
+        )
+    notes = [
+        Text(f"{each.workflow}: left out {len(part.trace_ids)} ({part.reason})", style="dim")
+        for each in suggestions
+        for part in each.left_out
+    ]
+    return Group(table, *(Padding(note, (0, 0, 0, 1)) for note in notes))
+
+
+def _table(*names: str, title: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in names:
+        table.add_column(name, overflow="fold")
+    table.header_style = "bold"
+    return table
+
+
+def _sums(totals: Totals, whole: Totals) -> tuple[str, ...]:
+    cost, all_cost = totals.list_cost_pusd or 0, whole.list_cost_pusd or 0
+    unpriced = f" + {totals.unpriced_calls:,} unpriced" if totals.unpriced_calls else ""
+    shown = "unknown" if totals.list_cost_pusd is None else short_money(cost) + unpriced
+    return (
+        f"{totals.model_calls:,}",
+        f"{totals.input_tokens:,}",
+        _percent(totals.cache_read_input_tokens, totals.input_tokens),
+        f"{totals.output_tokens:,}",
+        shown,
+        _percent(cost, all_cost),
+        _bar(cost, all_cost),
+    )
+
+
+def _bar(part: int, whole: int) -> str:
+    cells = round(_BAR_CELLS * part / whole) if whole else 0
+    return "█" * cells
+
+
+def _findings(findings: Iterable[Finding]) -> list[RenderableType]:
+    lines: list[RenderableType] = []
+    for finding in findings:
+        is_warning = finding.severity == "warn"
+        mark = Text("! " if is_warning else "- ", style="yellow" if is_warning else "dim")
+        example = f" (e.g. trace {finding.trace_ids[0]})" if finding.trace_ids else ""
+        lines.append(Text.assemble(mark, finding.text, (example, "dim")))
+    return ["", Text("Findings", style="bold"), *lines] if lines else []
+
+
+def _stopped(stopped: Sequence[ScopeOutcome]) -> Table:
+    table = _table("stopped trace", "limit", "at", title="Stopped, dearest first")
+    for name in ("calls made", "refused", "spent", "avoided"):
+        table.add_column(name, justify="right")
+    for scope in stopped[:_MAX_ROWS]:
+        table.add_row(
+            scope.scope,
+            f"{amount(scope.kind, scope.limit)} {_unit(scope.kind)}",
+            day(scope.stopped_at),
+            f"{scope.calls_allowed:,}",
+            f"{scope.calls_denied:,}",
+            short_money(scope.spent_pusd),
+            short_money(scope.avoided_pusd),
+        )
+    return table
+
+
+def _sweep(points: Sequence[SweepPoint]) -> Table:
+    table = _table(title="Sweep: one limit per row")
+    for name in ("limit", "reached", "stopped", "good runs stopped", "refused calls", "avoided"):
+        table.add_column(name, justify="right")
+    for point in points[:_MAX_SWEEP_ROWS]:
+        table.add_row(
+            f"{amount(point.kind, point.limit)} {_unit(point.kind)}",
+            f"{point.scopes_reached:,}",
+            f"{point.scopes_stopped:,}",
+            "?" if point.false_stops is None else f"{point.false_stops:,}",
+            f"{point.calls_denied:,}",
+            short_money(point.avoided_pusd),
+        )
+    return table
+
+
+def _holdout(suggestion: Suggestion) -> str:
+    holdout = suggestion.holdout
+    if holdout is None or not holdout.scopes:
+        return ""
+    drift = ", needs have risen" if holdout.has_drifted else ""
+    return f"{holdout.stopped} of {holdout.scopes}{drift}"
+
+
+def _judged(false_stops: int | None) -> str:
+    if false_stops is None:
+        return "Whether a stopped run was good cannot be told: no root span has ended."
+    return f"{false_stops:,} of the stopped runs had ended without an error: good runs lost."
+
+
+def _more(rows: Sequence[object], shown: int) -> list[RenderableType]:
+    left = len(rows) - shown
+    return [Text(f"… and {left:,} more (--format json or csv)", style="dim")] if left > 0 else []
+
+
+def _key_text(name: str, value: str | None) -> str:
+    return value if value is not None else f"(no {name})"
+
+
+def _unit(kind: LimitKind) -> str:
+    return "USD" if kind is LimitKind.COST_USD else str(kind)
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.0f} %" if whole else ""
+
+
+def _traces(count: int) -> str:
+    return "1 trace" if count == 1 else f"{count:,} traces"
+
+
+def _span_of_days(facts: InputFacts) -> str:
+    if facts.period_start is None:
+        return "without times"
+    first, last = day(facts.period_start), day(facts.period_end)
+    return first if first == last else f"{first} to {last} (UTC)"
+
+

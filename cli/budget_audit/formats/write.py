@@ -1,0 +1,85 @@
+"""Puts an answer where it was asked for, in the format it was asked for."""
+
+import csv
+import io
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import msgspec
+from rich.console import Console, RenderableType
+
+_WIDTH_WITHOUT_TERMINAL = 120
+
+
+class Answer(NamedTuple):
+    """An answer in every format.
+
+    Attributes:
+        table: For people.
+        document: For programs, as one JSON object.
+        rows: For spreadsheets: one flat mapping per row, all with the same keys.
+    """
+
+    table: RenderableType
+    document: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]]
+
+
+def write(answer: Answer, *, format_: str, output: str) -> None:
+    """Write an answer to standard output ("-") or to a file.
+
+    Raises:
+        click.FileError: The file cannot be written.
+    """
+    text = _text(answer, format_, is_terminal=output == "-")
+    if output == "-":
+        click.echo(text, nl=False, color=_has_color())
+        return
+    try:
+        Path(output).write_text(text, "utf-8")
+    except OSError as error:
+        raise click.FileError(output, error.strerror or str(error)) from error
+
+
+def _text(answer: Answer, format_: str, *, is_terminal: bool) -> str:
+    match format_:
+        case "json":
+            return msgspec.json.format(msgspec.json.encode(answer.document), indent=2).decode() + "\n"
+        case "csv":
+            return _csv(answer.rows)
+        case _:
+            return _render(answer.table, has_color=is_terminal and _has_color())
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return text.getvalue()
+
+
+def _render(table: RenderableType, *, has_color: bool) -> str:
+    text = io.StringIO()
+    is_terminal = sys.stdout.isatty()
+    console = Console(
+        file=text,
+        force_terminal=has_color,
+        no_color=not has_color,
+        color_system="standard" if has_color else None,
+        width=None if is_terminal else _WIDTH_WITHOUT_TERMINAL,
+        highlight=False,
+    )
+    console.print(table)
+    return "".join(line.rstrip() + "\n" for line in text.getvalue().splitlines())
+
+
+def _has_color() -> bool:
+    context = click.get_current_context(silent=True)
+    if context is not None and context.color is not None:
+        return context.color
+    return sys.stdout.isatty()

@@ -1,0 +1,119 @@
+"""From the sources on the command line to a store of model calls that can be asked."""
+
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from otelbudget.audit.calls import build_model_calls
+from otelbudget.errors import TraceReadError
+from otelbudget.ingest import ReadReport, expand, is_store, read_traces
+from otelbudget.pricing.book import PriceBook
+from otelbudget.store.spans import Content
+from otelbudget.store.store import Store
+
+DUCKDB_FORMAT = "duckdb"
+
+
+class Loaded(NamedTuple):
+    """What the sources held.
+
+    Attributes:
+        store: Their spans and model calls.
+        report: What reading them found.
+        book: The prices used.
+    """
+
+    store: Store
+    report: ReadReport
+    book: PriceBook
+
+
+def load(sources: Sequence[str]) -> Loaded:
+    """Read all sources and count their model calls.
+
+    Raises:
+        TraceReadError: Nothing in them could be read.
+        StoreError: A store cannot be read.
+    """
+    store, report = read(sources)
+    book = PriceBook.load()
+    faults = build_model_calls(store, book)
+    if faults:
+        report.warn(
+            "unreadable_counts", "a token count that is no count, such as NaN, was ignored", faults
+        )
+    return Loaded(store, report, book)
+
+
+def read(sources: Sequence[str]) -> tuple[Store, ReadReport]:
+    """Read all sources into a store in memory.
+
+    Raises:
+        TraceReadError: Nothing in them could be read.
+        StoreError: A store cannot be read.
+    """
+    store, report = Store(), ReadReport()
+    paths = expand(sources)
+    stores = [path for path in paths if isinstance(path, Path) and is_store(path)]
+    for path in stores:
+        report.spans += store.copy_from(path)
+        report.files += 1
+        report.formats[DUCKDB_FORMAT] = report.formats.get(DUCKDB_FORMAT, 0) + 1
+    others = [str(path) for path in paths if path not in stores]
+    if others:
+        _read_files(others, store, report)
+    return store, report
+
+
+def _read_files(files: Sequence[str], store: Store, report: ReadReport) -> None:
+    content = Content(secrets.token_bytes(32))
+    total = sum(Path(file).stat().st_size for file in files if Path(file).is_file())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("reading"),
+        BarColumn(),
+        DownloadColumn(),
+        TextColumn("{task.fields[spans]:,} spans"),
+        TimeElapsedColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("reading", total=total or None, spans=0)
+        try:
+            for rows in read_traces(
+                files,
+                content,
+                report,
+                progress=lambda size, spans: bar.update(task, completed=size, spans=spans),
+            ):
+                store.append(rows)
+        except TraceReadError:
+            if not report.spans:  # where a store gave spans, a bad file is a warning
+                raise
+            report.unreadable += 1
+
+
+def warn(report: ReadReport, *, strict: bool) -> None:
+    """Write what could not be read to standard error; fail on it where that is asked for.
+
+    Raises:
+        click.ClickException: Something could not be read and `strict` is set.
+    """
+    for warning in report.warnings:
+        times = f" ({warning.count} times)" if warning.count > 1 else ""
+        click.echo(f"warning: {warning.code}: {warning.example}{times}", err=True)
+    if strict and report.unreadable:
+        raise click.ClickException(f"{report.unreadable} records could not be read (--strict)")

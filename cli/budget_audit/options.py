@@ -1,0 +1,145 @@
+"""Options that several commands share, one decorator each."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import click
+
+from otelbudget.budgets.config import Budget, LimitKind
+from otelbudget.errors import BudgetConfigError
+
+
+class Instant(click.ParamType[int]):
+    """A time as unix nanoseconds, from RFC 3339 text or a date, UTC where no zone is given."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Parse the text."""
+        if isinstance(value, int):
+            return value
+        try:
+            parsed = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no time; write 2026-11-22 or 2026-11-22T10:00:00Z", param, ctx)
+        if parsed.tzinfo is None:
+            parsed = parsed.replace(tzinfo=UTC)
+        seconds = int(parsed.replace(microsecond=0).timestamp())
+        return seconds * 10**9 + parsed.microsecond * 1000
+
+
+class Limit(click.ParamType[tuple[LimitKind, str]]):
+    """KIND=AMOUNT, such as cost_usd=0.50."""
+
+    name = "KIND=AMOUNT"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[LimitKind, str]:
+        """Parse the text; the amount stays text, so that it is exact."""
+        if isinstance(value, tuple):
+            return value
+        kind, separator, amount = str(value).partition("=")
+        if not separator or kind not in set(LimitKind):
+            self.fail(
+                f"{value!r}; write KIND=AMOUNT, where KIND is {', '.join(LimitKind)}", param, ctx
+            )
+        try:
+            budget_of([(LimitKind(kind), amount)])
+        except BudgetConfigError as error:
+            self.fail(error.reason, param, ctx)
+        return LimitKind(kind), amount
+
+
+class SweepRange(click.ParamType[tuple[LimitKind, Decimal, Decimal, int]]):
+    """KIND=FROM:TO:COUNT, such as cost_usd=0.05:2:40."""
+
+    name = "KIND=FROM:TO:COUNT"
+    _most = 100_000
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[LimitKind, Decimal, Decimal, int]:
+        """Parse the text."""
+        if isinstance(value, tuple):
+            return value
+        kind, _, numbers = str(value).partition("=")
+        try:
+            lowest, highest, count = numbers.split(":")
+            parsed = LimitKind(kind), Decimal(lowest), Decimal(highest), int(count)
+            is_right = 0 < parsed[1] <= parsed[2] and 2 <= parsed[3] <= self._most  # noqa: PLR2004 - both ends
+        except (ValueError, InvalidOperation):
+            is_right = False
+        if not is_right:
+            self.fail(
+                f"{value!r}; write KIND=FROM:TO:COUNT with 0 < FROM <= TO and COUNT from 2 to "
+                f"{self._most}, where KIND is {', '.join(LimitKind)}",
+                param,
+                ctx,
+            )
+        return parsed
+
+
+def budget_of(limits: list[tuple[LimitKind, str]]) -> Budget:
+    """The budget that `--limit` options describe.
+
+    Raises:
+        BudgetConfigError: An amount is not allowed.
+    """
+    arguments: dict[str, Any] = {}
+    for kind, text in limits:
+        is_money = kind is LimitKind.COST_USD
+        arguments[str(kind)] = text if is_money else _whole(text)
+    return Budget(name="limit", warn_at=(), **arguments)
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise BudgetConfigError(f"{text!r} is no whole number") from error
+
+
+def sources(command: Callable[..., Any]) -> Callable[..., Any]:
+    """SRC…, at least one."""
+    return click.argument("sources", nargs=-1, required=True, metavar="SRC...")(command)
+
+
+def output(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--format and --output."""
+    command = click.option(
+        "--output",
+        "-o",
+        type=click.Path(dir_okay=False, allow_dash=True),
+        default="-",
+        help="Write the answer to a file instead of standard output.",
+    )(command)
+    return click.option(
+        "--format",
+        "format_",
+        type=click.Choice(["table", "json", "csv"]),
+        default="table",
+        show_default=True,
+        help="How to write the answer.",
+    )(command)
+
+
+def period(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--since and --until."""
+    command = click.option(
+        "--until", type=Instant(), help="Leave out what starts at or after this time."
+    )(command)
+    return click.option("--since", type=Instant(), help="Leave out what starts before this time.")(
+        command
+    )
+
+
+def strict(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--strict."""
+    return click.option(
+        "--strict", is_flag=True, help="Exit 1 if anything in the input could not be read."
+    )(command)
+
+

@@ -1,0 +1,17 @@
+-- P of every call for money and tokens: what the scope's other calls that had ended by its start add
+-- up to. One row per call: trace_id, known_before, amount, list_cost_pusd.
+create or replace table known_before as
+select
+    trace_id,
+    coalesce(
+        sum(amount) over (
+            partition by trace_id
+            order by end_time_unix_nano
+            range between unbounded preceding
+                and (end_time_unix_nano - start_time_unix_nano) preceding
+        ),
+        0
+    )::hugeint as known_before,
+    amount,
+    list_cost_pusd
+from replay_calls
