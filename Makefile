@@ -5,7 +5,7 @@ ARGS ?=
 READY := .venv/.ready
 BIN := .venv/bin
 
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format bench wheel clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,10 @@ format: $(READY) ## Rewrite the sources in the project's format
 
 bench: $(READY) ## Measure speed beside its anchors
 	@$(BIN)/python -m tests.benchmarks
+
+wheel: $(READY) ## Build the wheel, install it apart from the sources and use it
+	@rm -rf dist && $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps -w dist .
+	@$(PYTHON) tests/check_wheel.py dist/*.whl
 
 clean: ## Remove what the targets made
 	@rm -rf .venv build dist .mypy_cache .ruff_cache

@@ -1,18 +1,14 @@
-"""An agent with a budget: a run may spend 0.25 USD, and the one that goes round in circles is stopped.
+"""Agents with a budget: a run may spend 0.25 USD, and the one that never finishes is stopped.
 
 It needs no API key: a fake provider on this machine answers as OpenAI would.
 
-    pip install 'otelbudget[otlp]' openai opentelemetry-instrumentation-genai-openai \
-        opentelemetry-exporter-prometheus
     python examples/app.py
     python examples/app.py --prometheus 9464 --runs 600 --seconds 600   # for the dashboard
 """
 
 import argparse
 import time
-from collections import Counter
-from collections.abc import Iterable
-from decimal import Decimal
+from contextlib import suppress
 from itertools import cycle, islice
 from typing import Any, NamedTuple
 
@@ -22,6 +18,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor
 from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from prometheus_client import start_http_server
@@ -45,9 +42,9 @@ WORKFLOWS = (
     Workflow("draft", "gpt-4.1", 2),
     Workflow("runaway", "gpt-4o", 1_000),
 )
-MAX_CALLS = 20  # the agent's own limit, which a long prompt makes expensive
+MAX_CALLS = 20  # what the agents themselves do against running away
 TOOLS: Any = [{"type": "function", "function": {"name": "search", "parameters": {}}}]
-
+RESOURCE = Resource.create({"service.name": "example-app"})
 tracer = trace.get_tracer("example-app")
 
 
@@ -55,14 +52,13 @@ def set_up_telemetry(options: argparse.Namespace) -> BudgetSpanProcessor:
     """Set OpenTelemetry up as usual, with a store for the spans and a budget for every trace."""
     if options.prometheus is not None:
         server, _ = start_http_server(options.prometheus, addr="127.0.0.1")
-        metrics.set_meter_provider(MeterProvider([PrometheusMetricReader()]))
+        metrics.set_meter_provider(MeterProvider([PrometheusMetricReader()], RESOURCE))
         print(f"Metrics are on http://127.0.0.1:{server.server_port}/metrics", flush=True)
-    provider = TracerProvider()
+    provider = TracerProvider(resource=RESOURCE)
     if options.otlp:
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(options.otlp)))
     provider.add_span_processor(BatchSpanProcessor(DuckDBSpanExporter(options.store)))
-    budget = Budget(cost_usd="0.25", name="per-run", mode=options.mode)
-    processor = BudgetSpanProcessor(budget)
+    processor = BudgetSpanProcessor(Budget(cost_usd="0.25", name="per-run", mode=options.mode))
     provider.add_span_processor(processor)  # after the others
     trace.set_tracer_provider(provider)
     OpenAIInstrumentor().instrument()
@@ -71,29 +67,26 @@ def set_up_telemetry(options: argparse.Namespace) -> BudgetSpanProcessor:
 
 def run_agent(client: OpenAI, workflow: Workflow) -> str:
     """Ask the model and search until it has an answer; returns the trace id of the run."""
+    chat = client.chat.completions
+    name = f"invoke_agent {workflow.name}"
     attributes = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": workflow.name}
     messages: list[Any] = [{"role": "system", "content": workflow.name}]
-    with tracer.start_as_current_span(
-        f"invoke_agent {workflow.name}", attributes=attributes
-    ) as span:
+    with tracer.start_as_current_span(name, attributes=attributes) as span:
         for _ in range(MAX_CALLS):
-            completion = client.chat.completions.create(
-                model=workflow.model, messages=messages, tools=TOOLS
-            )
+            completion = chat.create(model=workflow.model, messages=messages, tools=TOOLS)
             message = completion.choices[0].message
             messages.append(message)
-            for call in message.tool_calls or ():
-                messages.append({"role": "tool", "tool_call_id": call.id, "content": search()})
             if not message.tool_calls:
                 break
+            messages.extend(search(call.id) for call in message.tool_calls)
         return format(span.get_span_context().trace_id, "032x")
 
 
-def search() -> str:
-    """Search for something; the tool of the agents."""
+def search(call_id: str) -> dict[str, str]:
+    """Search, as the model asks for; the only tool of the agents."""
     attributes = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"}
     with tracer.start_as_current_span("execute_tool search", attributes=attributes):
-        return "A page about something else."
+        return {"role": "tool", "tool_call_id": call_id, "content": "A page on something else."}
 
 
 def answer(request: Request) -> Reply:
@@ -101,44 +94,35 @@ def answer(request: Request) -> Reply:
     messages = request.body["messages"]
     workflow = next(each for each in WORKFLOWS if each.name == messages[0]["content"])
     searches = sum(message["role"] == "tool" for message in messages)
-    is_searching = searches < workflow.searches
     return Reply(
         input_tokens=6_000 + 2_000 * searches,
         cache_read_input_tokens=4_000 + 2_000 * searches if searches else 0,
         output_tokens=300,
-        tool_calls=(ToolCall("search", {"query": "otel"}),) if is_searching else (),
+        tool_calls=(ToolCall("search"),) if searches < workflow.searches else (),
     )
 
 
 def print_run(client: OpenAI, workflow: Workflow, processor: BudgetSpanProcessor) -> None:
     """Run a workflow and print what it spent."""
     try:
-        spent = spent_usd(processor, run_agent(client, workflow))
+        trace_id = run_agent(client, workflow)
     except BudgetExceededError as error:
         print(f"{workflow.name:9} stopped: {error}", flush=True)
     else:
+        ledger, budget = processor.engine.ledger, processor.engine.budgets[0]
+        spent = usd(ledger.account(budget, trace_id).cost_pusd)
         print(f"{workflow.name:9} spent {spent:.4f} USD", flush=True)
 
 
-def spent_usd(processor: BudgetSpanProcessor, trace_id: str) -> Decimal:
-    """What the calls of a trace cost, in US dollars."""
-    engine = processor.engine
-    return usd(engine.ledger.account(engine.budgets[0], trace_id).cost_pusd)
-
-
-def print_bill(billed: Iterable[Billed]) -> None:
+def print_bill(billed: list[Billed]) -> None:
     """Print what the provider would bill, by model."""
-    tokens: dict[str, Counter[str]] = {}
-    for model, usage in billed:
-        tokens.setdefault(model, Counter()).update(
-            calls=1,
-            input=usage.input_tokens,
-            cached=usage.cache_read_input_tokens,
-            output=usage.output_tokens,
-        )
-    for model, sums in tokens.items():
-        print(f"{model:12} {', '.join(f'{sums[key]} {key}' for key in sums)}")
-    print("Done.", flush=True)
+    for model in sorted({model for model, _ in billed}):
+        usages = [usage for each, usage in billed if each == model]
+        tokens = sum(usage.input_tokens for usage in usages)
+        cached = sum(usage.cache_read_input_tokens for usage in usages)
+        output = sum(usage.output_tokens for usage in usages)
+        print(f"{model:11} {tokens} input tokens ({cached} cached), {output} output tokens")
+    print(f"{len(billed)} model calls billed", flush=True)
 
 
 def main() -> None:
@@ -152,14 +136,13 @@ def main() -> None:
     parser.add_argument("--prometheus", type=int, metavar="PORT", help="serve the metrics here")
     options = parser.parse_args()
     processor = set_up_telemetry(options)
-    end = time.monotonic() + options.seconds
-    with FakeProvider(answer) as provider:
+    with suppress(KeyboardInterrupt), FakeProvider(answer) as provider:
         client = OpenAI(base_url=provider.openai_base_url, api_key="none")
         for workflow in islice(cycle(WORKFLOWS), options.runs):
             print_run(client, workflow, processor)
             time.sleep(1 if options.seconds else 0)
         print_bill(provider.billed)
-    time.sleep(max(0, end - time.monotonic()))
+        time.sleep(max(0, options.seconds - options.runs))
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ class LazyGroup(click.Group):
             formatter.write_dl(sorted(COMMANDS.items()))
 
 
-def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - the signature click asks for
+def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: ARG001, FBT001 - the signature click asks for
     if value and not ctx.resilient_parsing:
         click.echo(f"budget-audit {version('otelbudget')}")
         ctx.exit()
@@ -63,7 +63,7 @@ def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> No
 )
 @click.pass_context
 def app(ctx: click.Context, no_color: bool) -> None:  # noqa: FBT001 - an option of click
-    """Ask recorded traces of LLM agents what they spent and which limits to set.
+    r"""Ask recorded traces of LLM agents what they spent and which limits to set.
 
     \b
     Example:

@@ -90,7 +90,9 @@ def _read_files(files: Sequence[str], store: Store, report: ReadReport) -> None:
         TimeElapsedColumn(),
     )
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
+    with Progress(
+        *columns, console=console, transient=True, disable=not sys.stderr.isatty()
+    ) as bar:
         task = bar.add_task("reading", total=total or None, spans=0)
         try:
             for rows in read_traces(

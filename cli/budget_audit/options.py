@@ -141,5 +141,3 @@ def strict(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--strict", is_flag=True, help="Exit 1 if anything in the input could not be read."
     )(command)
-
-

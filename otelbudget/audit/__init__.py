@@ -1,0 +1,1 @@
+"""Questions to recorded traces: what was spent, what limits would have done, which to set."""

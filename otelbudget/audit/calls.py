@@ -104,9 +104,11 @@ def _read(
                 reported.append(
                     _row(trace_id, span_id, call_id, call, book, is_gate=False, is_error=is_error)
                 )
-        for event in _decode_events(events) if events else ():
-            if event.name == semconv.CALL_EVENT:
-                reported.append(_event_row(trace_id, span_id, event, book))
+        reported.extend(
+            _event_row(trace_id, span_id, event, book)
+            for event in (_decode_events(events) if events else ())
+            if event.name == semconv.CALL_EVENT
+        )
         agent = read_agent(attributes)
         if agent is not None:
             agents.append((trace_id, span_id, agent))
@@ -135,9 +137,7 @@ def _event_row(trace_id: str, span_id: str, event: _Event, book: PriceBook) -> t
         end_time_unix_nano=event.time_unix_nano,
     )
     call_id = attributes.get(semconv.CALL_ID)
-    return _row(
-        trace_id, span_id, call_id, call or ModelCall(), book, is_gate=True, is_error=False
-    )
+    return _row(trace_id, span_id, call_id, call or ModelCall(), book, is_gate=True, is_error=False)
 
 
 def _row(  # noqa: PLR0913 - the columns of a table

@@ -283,7 +283,7 @@ def false_stops(store: Store, result: Replay) -> int | None:
 
     A run is good if its root span is there, has ended and did not fail.
     """
-    judged = dict(store.rows(_load("judged_traces")))
+    judged: dict[str, bool] = dict(store.rows(_load("judged_traces")))
     if not judged:
         return None
     return sum(judged.get(scope.scope, False) for scope in result.stopped)

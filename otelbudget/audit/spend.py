@@ -148,8 +148,10 @@ _PROBLEMS = {
     "without_usage": (
         "calls_without_usage",
         "warn",
-        "model calls report no usage, so the totals are too low; for streams of chat completions "
-        "set stream_options={'include_usage': true}",
+        (
+            "model calls report no usage, so the totals are too low; for streams of chat "
+            "completions set stream_options={'include_usage': true}"
+        ),
     ),
     "failed": ("failed_calls", "info", "model calls failed and report no usage"),
     "unpriced": (
@@ -183,9 +185,7 @@ def _findings(store: Store) -> tuple[Finding, ...]:
     return tuple(findings)
 
 
-def _finding(
-    code: str, severity: str, text: str, traces: Sequence[tuple[str, int]]
-) -> Finding:
+def _finding(code: str, severity: str, text: str, traces: Sequence[tuple[str, int]]) -> Finding:
     count = sum(each for _, each in traces)
     trace_ids = tuple(trace_id for trace_id, _ in traces[:_MAX_TRACE_IDS])
     return Finding(code, severity, f"{count} {text}.", count, trace_ids)

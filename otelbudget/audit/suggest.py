@@ -183,7 +183,7 @@ def split_runaways(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
 
 def rounded_up(amount_pusd: int) -> int:
     """An amount rounded up to three significant digits."""
-    unit = 10 ** max(len(str(amount_pusd)) - _SIGNIFICANT_DIGITS, 0)
+    unit = int(10 ** max(len(str(amount_pusd)) - _SIGNIFICANT_DIGITS, 0))
     return -(-amount_pusd // unit) * unit
 
 

@@ -62,8 +62,18 @@ def sweep(
     store.execute(_load("create_known_by_counts" if is_count else "create_known_by_sums"))
     can_judge = bool(store.rows(_load("judged_traces")))
     return tuple(
-        SweepPoint(kind, *map(int, numbers), int(good) if can_judge else None)
-        for *numbers, good in store.rows(_load("sweep"), {"limits": sorted(set(limits))})
+        SweepPoint(
+            kind,
+            limit=int(limit),
+            scopes_reached=int(reached),
+            scopes_stopped=int(stopped),
+            calls_denied=int(denied),
+            avoided_pusd=int(avoided),
+            false_stops=int(good) if can_judge else None,
+        )
+        for limit, reached, stopped, denied, avoided, good in store.rows(
+            _load("sweep"), {"limits": sorted(set(limits))}
+        )
     )
 
 

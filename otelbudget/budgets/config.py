@@ -159,7 +159,9 @@ class Budgets:
         try:
             file = Path(path)
             if file.stat().st_size > _MAX_FILE_BYTES:
-                raise BudgetConfigError("is larger than 1 MiB, so it is no budgets file", path=where)
+                raise BudgetConfigError(
+                    "is larger than 1 MiB, so it is no budgets file", path=where
+                )
             document = yaml.load(file.read_text("utf-8"), Loader=_ExactLoader)  # noqa: S506 - a SafeLoader
         except OSError as error:
             raise BudgetConfigError(f"cannot be read: {error.strerror}", path=where) from error
@@ -189,7 +191,9 @@ class Budgets:
         except ValueError as error:
             allowed = _choices(UnknownModel)
             raise BudgetConfigError(
-                f"is {top['unknown_model']!r}, allowed are {allowed}", path=path, key="unknown_model"
+                f"is {top['unknown_model']!r}, allowed are {allowed}",
+                path=path,
+                key="unknown_model",
             ) from error
         return cls(budgets, unknown_model)
 
@@ -250,15 +254,17 @@ def _budget(name: str, keys: object, path: str | None) -> Budget:
     for key, value in given.items():
         known = _BUDGET_KEYS[key]
         if known.argument in arguments and known.argument not in ("per", "name"):
-            raise BudgetConfigError("sets the same limit as another key", path=path, key=f"{where}.{key}")
+            raise BudgetConfigError(
+                "sets the same limit as another key", path=path, key=f"{where}.{key}"
+            )
         arguments[known.argument] = known.convert(_off_is_text(key, value))
     try:
         return Budget(**arguments)
     except BudgetConfigError as error:
-        keyed = {known.argument: key for key, known in _BUDGET_KEYS.items() if key in given}
-        key = keyed.get(error.key or "", error.key)
+        written = {known.argument: key for key, known in _BUDGET_KEYS.items() if key in given}
+        wrong = written.get(error.key or "", error.key)
         raise BudgetConfigError(
-            error.reason, path=path, key=f"{where}.{key}" if key else where
+            error.reason, path=path, key=f"{where}.{wrong}" if wrong else where
         ) from error
 
 

@@ -67,6 +67,7 @@ class Refusal:
     def facts(self, *, trace_id: str | None = None, agent: str | None = None) -> BudgetFacts:
         """What the error tells its reader."""
         account = self.account
+        spent_by_model = account.spent_by_model.copy()  # other threads add to it meanwhile
         return BudgetFacts(
             budget=self.budget.name,
             scope={"trace": account.scope},
@@ -75,7 +76,7 @@ class Refusal:
             usage=amount(self.kind, account.usage(self.kind)),
             trace_id=trace_id,
             agent=agent,
-            spent_by_model={model: usd(spent) for model, spent in account.spent_by_model.items()},
+            spent_by_model={model: usd(spent) for model, spent in spent_by_model.items()},
             estimated_usd=usd(account.estimated_pusd),
         )
 
@@ -190,12 +191,11 @@ def _tell(budget: Budget, account: Account, notices: list[Notice]) -> None:
     """Add the notices that the account's usage calls for and that were not given yet."""
     for kind, limit in budget.limits.items():
         usage = account.usage(kind)
-        if usage >= limit:
-            if not account.is_exceeded:
-                account.is_exceeded = True
-                notices.append(_notice(NoticeKind.EXCEEDED, budget, account, kind, Decimal(1)))
-        elif budget.warn_at and usage >= budget.warn_at[0] * limit:
+        if budget.warn_at and usage >= budget.warn_at[0] * limit:
             _warn(budget, account, kind, notices)
+        if usage >= limit and not account.is_exceeded:
+            account.is_exceeded = True
+            notices.append(_notice(NoticeKind.EXCEEDED, budget, account, kind, Decimal(1)))
 
 
 def _warn(budget: Budget, account: Account, kind: LimitKind, notices: list[Notice]) -> None:
@@ -203,8 +203,10 @@ def _warn(budget: Budget, account: Account, kind: LimitKind, notices: list[Notic
     reached = sum(usage >= ratio * limit for ratio in budget.warn_at)
     if account.warned is None:
         account.warned = {}
-    for ratio in budget.warn_at[account.warned.get(kind, 0) : reached]:
-        notices.append(_notice(NoticeKind.WARNING, budget, account, kind, ratio))
+    notices.extend(
+        _notice(NoticeKind.WARNING, budget, account, kind, ratio)
+        for ratio in budget.warn_at[account.warned.get(kind, 0) : reached]
+    )
     account.warned[kind] = max(reached, account.warned.get(kind, 0))
 
 

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from threading import Lock
+from threading import RLock
 
 from otelbudget.budgets.config import Budget, LimitKind
 from otelbudget.pricing.billing import Charge
@@ -82,15 +82,20 @@ class MemoryLedger:
         max_scopes: How many accounts are kept at most, over all budgets.
 
     Attributes:
-        lock: Held around reading and changing accounts.
+        lock: Held around reading and changing accounts. It is reentrant, because the garbage
+            collector can end a span in the middle of any of our own lines.
         dropped_scopes: Accounts dropped because there were too many.
     """
 
     def __init__(self, max_scopes: int = MAX_SCOPES) -> None:
-        self.lock = Lock()
+        self.renew_lock()
         self.dropped_scopes = 0
         self._max_scopes = max_scopes
         self._accounts: OrderedDict[tuple[str, str], Account] = OrderedDict()
+
+    def renew_lock(self) -> None:
+        """Replace the lock: after a fork nobody is left to give it back."""
+        self.lock = RLock()
 
     def account(self, budget: Budget, scope: str) -> Account:
         """The account of a scope, opened where there is none."""

@@ -1,0 +1,1 @@
+"""Reading GenAI spans: which attributes say what a model call used."""

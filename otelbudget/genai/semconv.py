@@ -259,6 +259,4 @@ READ_KEYS = frozenset(key for keys in FIELDS.values() for key in keys)
 
 def is_scope(scope_name: str, prefixes: tuple[str, ...]) -> bool:
     """Whether a scope is one of `prefixes` or below one, on a dot boundary."""
-    return any(
-        scope_name == prefix or scope_name.startswith(prefix + ".") for prefix in prefixes
-    )
+    return any(scope_name == prefix or scope_name.startswith(prefix + ".") for prefix in prefixes)

@@ -1,6 +1,6 @@
 """What one model call used: tokens by class, who was asked, and how the counts were read."""
 
-import math
+import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
@@ -95,9 +95,7 @@ class ModelCall(msgspec.Struct, frozen=True, gc=False):
 
 _TOKEN_FIELDS = ("input", "output", "cache_read", "cache_write", "reasoning", "total")
 _KEYS: dict[str, tuple[str, int]] = {
-    key: (field, rank)
-    for field, keys in semconv.FIELDS.items()
-    for rank, key in enumerate(keys)
+    key: (field, rank) for field, keys in semconv.FIELDS.items() for rank, key in enumerate(keys)
 }
 _NAMES = frozenset(
     {"operation", "provider", "request_model", "response_model", "response_id", "agent"}
@@ -180,7 +178,8 @@ def _count(value: Any, field: str, faults: list[str]) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float):
         faults.append(field)
         return 0
-    if not math.isfinite(value) or value < 0 or value != int(value) or value > _MAX_TOKENS:
+    # The bounds come first: NaN fails both, and int() of infinity would raise.
+    if not 0 <= value <= _MAX_TOKENS or value != int(value):
         faults.append(field)
         return 0
     return int(value)
@@ -204,7 +203,7 @@ def _reported_cost(value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     number = _number(value) if isinstance(value, str) else value
-    if number is None or not math.isfinite(number) or number < 0:
+    if number is None or not 0 <= number <= sys.float_info.max:
         return None
     return str(value)
 

@@ -16,14 +16,9 @@ _ISO_TIME = re.compile(
 _NS_PER_SECOND = 1_000_000_000
 _MAX_DIGITS = 40  # no whole number in a trace is longer; Python refuses to read 5000
 _WHOLE_NUMBER = re.compile(r"[+-]?\d+", re.ASCII)
-_KINDS = {
-    "INTERNAL": 1,
-    "SERVER": 2,
-    "CLIENT": 3,
-    "PRODUCER": 4,
-    "CONSUMER": 5,
-}
-_STATUS_CODES = {"OK": 1, "ERROR": 2}
+_NAME_END = re.compile(r"[._]")
+_KINDS = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
+_STATUS_CODES = ("UNSET", "OK", "ERROR")
 
 
 def hex_id(text: str) -> str:
@@ -86,20 +81,29 @@ def _zone(text: str | None) -> timezone:
 
 
 def span_kind(value: object) -> int:
-    """The OTLP number of a span kind given as number, digits or a name such as "SpanKind.CLIENT"."""
+    """The OTLP number of a span kind given as number, digits or a name such as "SpanKind.CLIENT".
+
+    It is 0, unspecified, for anything else.
+    """
     return _enum(value, _KINDS)
 
 
 def status_code(value: object) -> int:
-    """The OTLP number of a status code given as number, digits or a name such as "ERROR"."""
+    """The OTLP number of a status code given as number, digits or a name such as "ERROR".
+
+    It is 0, unset, for anything else.
+    """
     return _enum(value, _STATUS_CODES)
 
 
-def _enum(value: object, names: dict[str, int]) -> int:
+def _enum(value: object, names: tuple[str, ...]) -> int:
+    if type(value) is int:
+        return value if 0 <= value < len(names) else 0
     number = integer(value)
-    if number is None and isinstance(value, str):
-        return names.get(re.split(r"[._]", value.upper())[-1], 0)
-    return number or 0
+    if number is None:
+        name = _NAME_END.split(value.upper())[-1] if isinstance(value, str) else ""
+        return names.index(name) if name in names else 0
+    return number if 0 <= number < len(names) else 0
 
 
 def integer(value: object) -> int | None:

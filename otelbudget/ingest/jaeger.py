@@ -1,6 +1,6 @@
 """Jaeger's query JSON: spans with tags, processes, microseconds and references."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from otelbudget.genai import semconv
@@ -15,7 +15,7 @@ from otelbudget.ingest.records import (
     Status,
 )
 
-Object = Mapping[str, Any]
+Object = dict[str, Any]
 
 _NS_PER_US = 1_000
 _KIND_TAG = "span.kind"
@@ -32,8 +32,8 @@ def is_trace(value: Object) -> bool:
     spans = value.get("spans")
     if not isinstance(spans, list):
         return False
-    return isinstance(value.get("processes"), Mapping) or any(
-        isinstance(span, Mapping) and "spanID" in span for span in spans[:1]
+    return isinstance(value.get("processes"), dict) or any(
+        isinstance(span, dict) and "spanID" in span for span in spans[:1]
     )
 
 
@@ -45,7 +45,7 @@ def trace(value: Object) -> list[ResourceSpans]:
     processes = value.get("processes")
     made = {
         key: _resource(process)
-        for key, process in (processes.items() if isinstance(processes, Mapping) else ())
+        for key, process in (processes.items() if isinstance(processes, dict) else ())
     }
     groups = []
     for record in _objects(value.get("spans")):
@@ -56,7 +56,7 @@ def trace(value: Object) -> list[ResourceSpans]:
 
 
 def _resource(process: object) -> Resource:
-    if not isinstance(process, Mapping):
+    if not isinstance(process, dict):
         return Resource()
     found = _tags(process.get("tags"))
     if name := process.get("serviceName"):
@@ -151,4 +151,4 @@ def _tag_value(tag: Object) -> Any:
 
 
 def _objects(value: object) -> Sequence[Object]:
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else ()
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else ()

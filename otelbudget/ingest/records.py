@@ -50,9 +50,9 @@ Attributes = list[KeyValue] | dict[str, Any]
 
 
 class Status(msgspec.Struct, gc=False, frozen=True):
-    """How a span ended: code 0 unset, 1 ok, 2 error."""
+    """How a span ended: code 0 unset, 1 ok, 2 error, or a name such as "STATUS_CODE_OK"."""
 
-    code: int = 0
+    code: int | str = 0
     message: str = ""
 
 
@@ -90,7 +90,7 @@ class Span(msgspec.Struct, gc=False, rename="camel"):
     parent_span_id: str = ""
     trace_state: str = ""
     flags: int | None = None
-    kind: int = 0
+    kind: int | str = 0
     attributes: Attributes = []
     dropped_attributes_count: int = 0
     events: list[Event] = []

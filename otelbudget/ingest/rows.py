@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
 
-from otelbudget.ingest.fields import hex_id
+from otelbudget.ingest.fields import hex_id, span_kind, status_code
 from otelbudget.ingest.records import (
     AnyValue,
     Attributes,
@@ -21,8 +21,6 @@ _SCOPE_NAME_KEYS = ("otel.scope.name", "otel.library.name")
 _SCOPE_VERSION_KEYS = ("otel.scope.version", "otel.library.version")
 _MAX_TIME_NS = 2**63 - 1
 _MAX_UINT32 = 2**32 - 1
-_MAX_KIND = 5
-_MAX_STATUS_CODE = 2
 _TRACE_ID_BYTES = 16
 _SPAN_ID_BYTES = 8
 
@@ -80,11 +78,11 @@ def _row(
         span_id=span_id,
         parent_span_id=hex_id(span.parent_span_id) if span.parent_span_id else None,
         name=span.name,
-        kind=span.kind if 0 <= span.kind <= _MAX_KIND else 0,
+        kind=span_kind(span.kind),
         start_time_unix_nano=start,
         end_time_unix_nano=end,
         attributes=attributes,
-        status_code=span.status.code if 0 <= span.status.code <= _MAX_STATUS_CODE else 0,
+        status_code=status_code(span.status.code),
         status_message=span.status.message,
         trace_state=span.trace_state,
         flags=_flags(span.flags),
@@ -162,7 +160,7 @@ def _link(link: Link) -> dict[str, Any]:
 
 
 def _count(value: int) -> int:
-    return min(max(value, 0), _MAX_UINT32)
+    return min(max(value, 0), _MAX_UINT32) if value else 0
 
 
 def _flags(value: int | None) -> int | None:
@@ -173,18 +171,22 @@ def plain(attributes: Attributes) -> dict[str, Any]:
     """Attributes as a dict of plain values."""
     if isinstance(attributes, dict):
         return attributes
-    made = {}
+    made: dict[str, Any] = {}
     for attribute in attributes:
         value = attribute.value
-        text = value.string_value
-        made[attribute.key] = _plain_value(value) if text is None else text
+        if value.string_value is not None:
+            made[attribute.key] = value.string_value
+        elif value.int_value is not None:
+            made[attribute.key] = value.int_value
+        else:
+            made[attribute.key] = _plain_value(value)
     return made
 
 
 def _plain_value(value: AnyValue) -> Any:
-    for number in (value.string_value, value.int_value, value.bool_value, value.double_value):
-        if number is not None:
-            return number
+    for scalar in (value.string_value, value.int_value, value.bool_value, value.double_value):
+        if scalar is not None:
+            return scalar
     if value.array_value is not None:
         return [_plain_value(inner) for inner in value.array_value.values]
     if value.kvlist_value is not None:

@@ -1,6 +1,6 @@
 """Tells what a decoded JSON value is, and hands it to the reader of that shape."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -9,7 +9,7 @@ from otelbudget.ingest import jaeger, spellings
 from otelbudget.ingest.records import ResourceSpans
 from otelbudget.ingest.report import Reading
 
-Object = Mapping[str, Any]
+Object = dict[str, Any]
 
 OTLP_JSON = "otlp-json"
 TEMPO_JSON = "tempo-json"
@@ -48,7 +48,7 @@ def groups(value: object, reading: Reading) -> Iterator[ResourceSpans]:
     if isinstance(value, list):
         for item in value:
             yield from groups(item, reading)
-    elif isinstance(value, Mapping):
+    elif isinstance(value, dict):
         for recognise in _SHAPES:
             found = recognise(value, reading)
             if found is not None:
@@ -80,7 +80,7 @@ def _otlp(value: Object, reading: Reading) -> Iterable[ResourceSpans] | None:
 
 def _tempo(value: Object, reading: Reading) -> Iterable[ResourceSpans] | None:
     inner = value.get("trace", value)
-    if isinstance(inner, Mapping) and (
+    if isinstance(inner, dict) and (
         isinstance(inner.get("batches"), list)
         or (inner is not value and isinstance(inner.get("resourceSpans"), list))
     ):
@@ -108,7 +108,7 @@ def _cloudwatch(value: Object, reading: Reading) -> Iterable[ResourceSpans] | No
         except (msgspec.DecodeError, RecursionError, UnicodeError):
             reading.unreadable("unreadable_record", f"has a {_CLOUDWATCH_RECORD} that is no JSON")
             return ()
-    if isinstance(record, Mapping) and spellings.is_span(record):
+    if isinstance(record, dict) and spellings.is_span(record):
         return [spellings.single_span(record)]
     reading.skip(1)
     return ()
@@ -126,7 +126,7 @@ def _other_signal(value: Object, reading: Reading) -> Iterable[ResourceSpans] | 
 def _leaves(value: object, path: tuple[str, ...]) -> Iterator[object]:
     for item in value if isinstance(value, list) else ():
         if path:
-            yield from _leaves(item.get(path[0]) if isinstance(item, Mapping) else None, path[1:])
+            yield from _leaves(item.get(path[0]) if isinstance(item, dict) else None, path[1:])
         else:
             yield item
 
@@ -162,7 +162,7 @@ def _spans_by_key(value: Object, reading: Reading) -> Iterable[ResourceSpans] | 
     if not lists or not all(
         isinstance(one, list)
         and one
-        and all(isinstance(item, Mapping) and spellings.is_span(item) for item in one)
+        and all(isinstance(item, dict) and spellings.is_span(item) for item in one)
         for one in lists
     ):
         return None

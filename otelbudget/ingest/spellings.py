@@ -9,7 +9,6 @@ from typing import Any
 from otelbudget.genai import semconv
 from otelbudget.ingest.fields import integer, span_kind, status_code, string, unix_ns
 from otelbudget.ingest.records import (
-    Attributes,
     Event,
     InstrumentationScope,
     Link,
@@ -20,7 +19,7 @@ from otelbudget.ingest.records import (
     Status,
 )
 
-Object = Mapping[str, Any]
+Object = dict[str, Any]
 
 _CONTEXT = ("context", "spanContext", "span_context")
 _TRACE_ID = ("traceId", "trace_id", "traceID")
@@ -59,7 +58,7 @@ SCOPE_SPANS = (
 def is_span(value: Object) -> bool:
     """Whether an object can be read as one span: it has a name, and an id, a time or attributes."""
     is_identified = _pick(value, _SPAN_ID) is not None or any(
-        isinstance(value.get(key), Mapping) for key in _CONTEXT
+        isinstance(value.get(key), dict) for key in _CONTEXT
     )
     is_timed = _pick(value, _START) is not None
     if not isinstance(_pick(value, _NAME), str):
@@ -130,16 +129,16 @@ def span(value: Object) -> Span:
     )
 
 
-def attributes(value: object) -> Attributes:
+def attributes(value: object) -> dict[str, Any]:
     """Attributes given as an object, or as a list of OTLP KeyValue objects."""
-    if isinstance(value, Mapping):
-        return {string(key): inner for key, inner in value.items()}
+    if isinstance(value, dict):
+        return value
     return {string(item.get("key")): _any_value(item.get("value")) for item in _objects(value)}
 
 
 def _any_value(value: object) -> Any:
     """The plain value of an OTLP AnyValue object; anything else is a plain value already."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return value
     for key, inner in value.items():
         if inner is not None and (read := _VALUES.get(key)):
@@ -168,7 +167,7 @@ def _array(value: object) -> list[Any]:
     return [_any_value(item) for item in items] if isinstance(items, list) else []
 
 
-def _map(value: object) -> Attributes:
+def _map(value: object) -> dict[str, Any]:
     return attributes(_object(value).get("values"))
 
 
@@ -216,7 +215,7 @@ def _link(value: Object) -> Link:
 
 
 def _status(value: object) -> Status:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         message = string(_pick(value, _STATUS_MESSAGE))
         return Status(status_code(_pick(value, _STATUS_CODE)), message)
     return Status(status_code(value))
@@ -226,7 +225,7 @@ def _resource(value: Object) -> Resource:
     record = _object(value.get("resource"))
     found = attributes(record.get("attributes"))
     service_name = _pick(value, _SERVICE_NAME)
-    if service_name is not None and isinstance(found, dict):
+    if service_name is not None:
         found.setdefault(semconv.SERVICE_NAME, string(service_name))
     return Resource(found, _count(record, "attributes"))
 
@@ -244,11 +243,11 @@ def _scope(value: Object) -> InstrumentationScope:
 def _kind(value: Object) -> int:
     """The kind; the JavaScript SDK counts from INTERNAL = 0, OTLP from INTERNAL = 1."""
     kind = value.get("kind")
-    return span_kind(kind) + 1 if "spanContext" in value and type(kind) is int else span_kind(kind)
+    return span_kind(kind + 1 if "spanContext" in value and type(kind) is int else kind)
 
 
 def _parent(value: object) -> str:
-    return string(_pick(value, _SPAN_ID) if isinstance(value, Mapping) else value)
+    return string(_pick(value, _SPAN_ID) if isinstance(value, dict) else value)
 
 
 def _trace_state(value: object) -> str:
@@ -272,14 +271,16 @@ def _count(value: Object, what: str) -> int:
 
 def _pick(value: Object, keys: Iterable[str]) -> Any:
     """The first of the keys that is there and not null."""
-    return next((value[key] for key in keys if value.get(key) is not None), None)
+    for key in keys:
+        found = value.get(key)
+        if found is not None:
+            return found
+    return None
 
 
 def _object(value: object) -> Object:
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _objects(value: object) -> Sequence[Object]:
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        return ()
-    return [item for item in value if isinstance(item, Mapping)]
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else ()

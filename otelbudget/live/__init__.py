@@ -1,0 +1,1 @@
+"""Stopping in the process: the span processor and the gates around provider SDKs."""

@@ -1,8 +1,9 @@
 """What one processor keeps: engine, prices and span links, and how a call goes through them."""
 
 from collections.abc import Callable
-from threading import Lock
+from threading import RLock
 
+from otelbudget.budgets.config import Mode
 from otelbudget.budgets.engine import Admission, Engine, Refusal
 from otelbudget.genai.usage import ModelCall
 from otelbudget.live.emitter import Emitter
@@ -18,7 +19,7 @@ class Accounting:
         engine: Decides and keeps count.
         emitter: Tells the user.
         links: Open spans and gated calls; held with `lock`.
-        lock: Held around every use of `links`.
+        lock: Held around every use of `links`; reentrant, as the ledger's.
         clock: Unix nanoseconds.
     """
 
@@ -33,7 +34,7 @@ class Accounting:
         self.engine = engine
         self.emitter = emitter
         self.links = SpanLinks()
-        self.lock = Lock()
+        self.lock = RLock()
         self.clock = clock
         self._book = PriceBook.load()
         self._unknown_model = unknown_model
@@ -57,8 +58,15 @@ class Accounting:
         """Whether a model is refused because it has no known price."""
         return (
             self._unknown_model is UnknownModel.DENY
+            and any(budget.mode is Mode.ENFORCE for budget in self.engine.budgets)
             and self._book.price(provider, model, self.clock()) is None
         )
+
+    def renew_locks(self) -> None:
+        """Replace the locks: after a fork nobody is left to give them back."""
+        self.lock = RLock()
+        self.engine.ledger.renew_lock()
+        self.emitter.renew_lock()
 
     def _tier(self, trace_id: int) -> str | None:
         with self.lock:

@@ -4,7 +4,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from threading import Lock
+from threading import RLock
 
 from opentelemetry import metrics, trace
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
@@ -60,6 +60,7 @@ class Emitter:
         self._denied = meter.create_counter(
             semconv.METRIC_DENIED, unit="{call}", description="Model calls refused by a budget"
         )
+        self._start_at_zero()
         meter.create_observable_gauge(
             semconv.METRIC_LIMIT, [self._observe_limits], description="Limits of the budgets"
         )
@@ -143,6 +144,18 @@ class Emitter:
                 "otelbudget failed in %s and went on; spend may be missing (reported once)", where
             )
 
+    def _start_at_zero(self) -> None:
+        """Show every decision as 0 at first: a rate cannot see the first sample of a series."""
+        for decision in semconv.Decision:
+            self._calls.add(0, {"decision": str(decision)})
+        for budget in self._budgets:
+            for kind in budget.limits:
+                self._denied.add(0, {"budget": budget.name, "kind": str(kind)})
+
+    def renew_lock(self) -> None:
+        """Replace the lock: after a fork nobody is left to give it back."""
+        self._recent.lock = RLock()
+
     def _tell_unknown_price(self, call: ModelCall, charge: Charge) -> None:
         self.once(
             f"price {call.provider} {call.model}",
@@ -189,11 +202,11 @@ class _RecentAccounts:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._lock = Lock()
+        self.lock = RLock()
         self._seen: OrderedDict[Account, tuple[float, Budget]] = OrderedDict()
 
     def touch(self, accounts: Iterable[BudgetAccount]) -> None:
-        with self._lock:
+        with self.lock:
             for budget, account in accounts:
                 self._seen[account] = (self._clock(), budget)
                 self._seen.move_to_end(account)
@@ -203,7 +216,7 @@ class _RecentAccounts:
     def highest(self) -> Mapping[tuple[str, LimitKind], int]:
         """The highest usage by budget and limit kind."""
         highest: dict[tuple[str, LimitKind], int] = {}
-        with self._lock:
+        with self.lock:
             oldest = self._clock() - _RECENT_SECONDS
             while self._seen and next(iter(self._seen.values()))[0] < oldest:
                 self._seen.popitem(last=False)

@@ -1,6 +1,6 @@
 """The side of a processor that gates talk to: may this call leave, and what did it use."""
 
-from uuid import uuid4
+from collections import deque
 
 import msgspec
 from opentelemetry import trace
@@ -19,11 +19,15 @@ class Gatekeeper:
 
     def __init__(self, accounting: Accounting) -> None:
         self._accounting = accounting
+        self._dropped: deque[tuple[GatedCall, ModelCall | None]] = deque()
 
-    def begin(self, *, provider: str, request_model: str | None, operation: str) -> GatedCall:
+    def begin(
+        self, *, call_id: str, provider: str, request_model: str | None, operation: str
+    ) -> GatedCall:
         """Admit a call that is about to leave the process.
 
         Args:
+            call_id: Known to every processor that watches the call.
             provider: Provider by the client's address.
             request_model: Model that is asked for.
             operation: Operation in the words of the conventions.
@@ -33,12 +37,13 @@ class Gatekeeper:
             UnknownModelError: The model has no known price and `unknown_model` is "deny".
         """
         accounting = self._accounting
+        self.settle_dropped()
         if accounting.is_denied_model(provider, request_model):
             raise UnknownModelError(provider, request_model)
         span = trace.get_current_span()
         context = span.get_span_context()
         call = GatedCall(
-            call_id=uuid4().hex,
+            call_id=call_id,
             owner=self,
             span=span if span.is_recording() else None,
             trace_id=context.trace_id,
@@ -76,7 +81,9 @@ class Gatekeeper:
                 gated.usage = call.usage
                 gated.response_id = call.response_id
                 gated.response_model = call.response_model
-            accounting.links.explain(gated.trace_id, gated.span_id)
+            if is_known:
+                accounting.links.explain(gated.trace_id, gated.span_id)
+            accounting.links.drop_if_quiet(gated.trace_id)
         complete = _complete(gated, call)
         if is_known:
             accounting.settle(gated.admission, complete)
@@ -100,7 +107,25 @@ class Gatekeeper:
             gated.state = CallState.RELEASED
             gated.end_time_unix_nano = accounting.clock()
             gated.span = None
+            accounting.links.drop_if_quiet(gated.trace_id)
         accounting.engine.release(gated.admission)
+
+    def drop(self, gated: GatedCall, call: ModelCall | None) -> None:
+        """Settle a call whose response was dropped, soon: with the next call or span.
+
+        Safe in a finalizer, which may run in the middle of any line of the same thread: it takes no
+        lock, and leaves logging and metrics, which have locks of their own, for later.
+        """
+        self._dropped.append((gated, call))
+
+    def settle_dropped(self) -> None:
+        """Settle the calls whose responses were dropped."""
+        while self._dropped:
+            try:
+                gated, call = self._dropped.popleft()
+            except IndexError:  # another thread was faster
+                return
+            self.settle(gated, call)
 
     def failed(self, where: str) -> None:
         """Log a fault of ours that is being handled, once per place."""
@@ -118,10 +143,9 @@ class Gatekeeper:
             )
             return Admission(())
         with accounting.lock:
-            for opened in accounting.links.lineage(context.trace_id, context.span_id):
-                if opened.admission is not None:
-                    admission, opened.admission = opened.admission, None
-                    return admission
+            admission = accounting.links.take_admission(context.trace_id, context.span_id)
+        if admission is not None:
+            return admission
         decision = accounting.admit(context.trace_id)
         if isinstance(decision, Refusal):
             raise self._refused(span, decision)

@@ -24,18 +24,18 @@ class OpenSpan:
         parent_id: Span id of its parent, 0 for a root.
         is_explained: A charged call is at or below it, so its own usage repeats that call's.
         inside: The gated call inside which it started, or None.
-        gated: The last two gated calls that were made with this span current.
+        unread: The last gated call at or below it, which it fills in where that is still unknown.
         admission: The call that was admitted when it started, for spans that are stopped there.
         agent: Name of the agent it belongs to, its own or the nearest ancestor's.
     """
 
-    __slots__ = ("admission", "agent", "gated", "inside", "is_explained", "parent_id")
+    __slots__ = ("admission", "agent", "inside", "is_explained", "parent_id", "unread")
 
     def __init__(self, parent_id: int, inside: GatedCall | None, agent: str | None) -> None:
         self.parent_id = parent_id
         self.is_explained = False
         self.inside = inside
-        self.gated: tuple[GatedCall, ...] = ()
+        self.unread: GatedCall | None = None
         self.admission: Admission | None = None
         self.agent = agent
 
@@ -76,7 +76,9 @@ class SpanLinks:
     ) -> OpenSpan:
         """Link a span that has started."""
         trace = self._traces.get(trace_id)
-        if trace is None:
+        if trace is not None:
+            self._traces.move_to_end(trace_id)
+        else:
             trace = self._traces[trace_id] = OpenTrace()
             if len(self._traces) > MAX_TRACES:
                 self._traces.popitem(last=False)
@@ -99,7 +101,7 @@ class SpanLinks:
         trace = self._traces.get(trace_id)
         if trace is not None and not trace.spans:
             if not any(call.state is CallState.OPEN for call in trace.calls):
-                del self._traces[trace_id]
+                self._traces.pop(trace_id, None)
 
     def tier(self, trace_id: int) -> str | None:
         """The tier that the run of a trace asked for."""
@@ -135,6 +137,14 @@ class SpanLinks:
                 return
             span.is_explained = True
 
+    def take_admission(self, trace_id: int, span_id: int) -> Admission | None:
+        """The unused admission of a span or of its nearest ancestor that has one."""
+        for span in self.lineage(trace_id, span_id):
+            if span.admission is not None:
+                admission, span.admission = span.admission, None
+                return admission
+        return None
+
     def add_call(self, call: GatedCall) -> None:
         """Keep a gated call, so that spans that tell of it can be recognised."""
         trace = self._traces.get(call.trace_id)
@@ -143,9 +153,8 @@ class SpanLinks:
                 del trace.calls[: MAX_LINKS // 2]
                 self.overflow += MAX_LINKS // 2
             trace.calls.append(call)
-            current = trace.spans.get(call.span_id)
-            if current is not None:
-                current.gated = (*current.gated[-1:], call)
+            for span in self.lineage(call.trace_id, call.span_id):
+                span.unread = call
         if call.is_orphan:
             self._orphans.append(call)
 
@@ -161,12 +170,14 @@ class SpanLinks:
         trace = self._traces.get(trace_id)
         own = trace.calls if trace is not None else []
         for gated in (*reversed(own), *reversed(self._orphans)):
-            if not _is_within(gated, call):
-                continue
             if call.response_id is not None:
                 if gated.response_id == call.response_id:
                     return gated, False
-            elif _is_same_usage(gated, call) and scope_name not in gated.explained_scopes:
+            elif (
+                _is_within(gated, call)
+                and _is_same_usage(gated, call)
+                and scope_name not in gated.explained_scopes
+            ):
                 return gated, True
         return None
 

@@ -2,9 +2,10 @@
 
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -29,9 +30,24 @@ def connect() -> duckdb.DuckDBPyConnection:
         config={
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
-            "wal_autocheckpoint": "1KB",  # commit straight into the file: no WAL file beside it
+            "wal_autocheckpoint": "0KB",  # commit straight into the file: no WAL file beside it
         }
     )
+
+
+def located(path: str | os.PathLike[str]) -> Path:
+    """The absolute path of a store's file, links followed, so that all its users agree on it.
+
+    Raises:
+        StoreError: DuckDB cannot open a file of that name.
+    """
+    try:
+        real = os.path.realpath(path)
+        real.encode()
+    except ValueError as error:
+        name = os.fspath(path).encode(errors="backslashreplace").decode()
+        raise StoreError(name, "is no name for a file; use UTF-8 text without NUL") from error
+    return Path(real)
 
 
 def is_store(path: str | os.PathLike[str]) -> bool:
@@ -44,16 +60,28 @@ def is_store(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-def create(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Make an empty store that only its owner can read, unless there is a file already.
+def create(connection: duckdb.DuckDBPyConnection, path: Path, *, fill: str | None = None) -> bool:
+    """Make a store that only its owner can read, unless there is a file already.
+
+    It is made in a folder of its own and appears under its name when it is complete.
+
+    Args:
+        connection: From `connect`.
+        path: The store's file, from `located`.
+        fill: Statement that fills the store; None leaves it empty.
+
+    Returns:
+        Whether the store was made here.
 
     Raises:
         StoreError: The folder cannot be written.
     """
     if path.exists():
-        return
-    made = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
+        return False
+    folder = path.with_name(f".otelbudget-{secrets.token_hex(8)}.new")
+    made = folder / "store"
     try:
+        folder.mkdir(mode=0o700)
         _attach(connection, made, read_only=False)
         try:
             connection.execute(_load("create_meta"))
@@ -65,16 +93,19 @@ def create(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
                 },
             )
             connection.execute(_load("create_spans"))
+            if fill is not None:
+                connection.execute(fill)
         finally:
             _detach(connection)
         made.chmod(0o600)
         os.link(made, path)  # fails where another process made the store meanwhile: then it is used
     except FileExistsError:
-        return
+        return False
     except (OSError, duckdb.Error) as error:
         raise StoreError(str(path), f"cannot be made: {_reason(error)}") from error
     finally:
-        made.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+    return True
 
 
 @contextmanager
@@ -89,9 +120,10 @@ def attached(
 
     Args:
         connection: From `connect`.
-        path: The store's file.
+        path: The store's file, from `located`.
         read_only: Open it for reading only.
-        timeout_seconds: How long to wait, with growing pauses, while another process holds it.
+        timeout_seconds: How long to wait, with growing pauses, while another process, or another
+            connection of this one, holds it.
 
     Yields:
         The store's content key.
@@ -99,13 +131,29 @@ def attached(
     Raises:
         StoreBusyError: It was held for longer.
         StoreVersionError: Another version wrote it.
-        StoreError: It is no store.
+        StoreError: It is no store, or the block failed with an error of DuckDB.
     """
     _attach_in_turn(connection, path, read_only=read_only, timeout_seconds=timeout_seconds)
     try:
-        yield _content_key(connection, path)
-    finally:
-        _detach(connection)
+        try:
+            yield _content_key(connection, path)
+        finally:
+            _detach(connection)
+    except duckdb.Error as error:
+        raise StoreError(str(path), f"cannot be used: {_reason(error)}") from error
+
+
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Commit what the block does, all of it or, when it raises, nothing."""
+    connection.begin()
+    try:
+        yield
+        connection.commit()
+    except BaseException:
+        with suppress(duckdb.Error):  # a commit that fails has ended the transaction itself
+            connection.rollback()
+        raise
 
 
 def _attach_in_turn(
@@ -116,19 +164,22 @@ def _attach_in_turn(
     while True:
         try:
             return _attach(connection, path, read_only=read_only)
-        except duckdb.IOException as error:
-            if "Could not set lock" not in str(error):
+        except duckdb.Error as error:
+            if not _is_held(error):
                 raise StoreError(str(path), f"cannot be opened: {_reason(error)}") from error
             if time.monotonic() >= deadline:
                 raise StoreBusyError(
                     str(path),
-                    f"was held by another process for {timeout_seconds:g} s; "
-                    "close the other DuckDB session and try again",
+                    f"was held by another DuckDB session for {timeout_seconds:g} s; "
+                    "close it and try again",
                 ) from error
-        except duckdb.Error as error:
-            raise StoreError(str(path), f"cannot be opened: {_reason(error)}") from error
         time.sleep(wait)
         wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
+
+
+def _is_held(error: duckdb.Error) -> bool:
+    """Whether another process, or another connection of this process, has the file."""
+    return isinstance(error, duckdb.ResourceInUseException) or "Could not set lock" in str(error)
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> None:

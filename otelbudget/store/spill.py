@@ -1,6 +1,7 @@
 """Where batches wait while another process holds the store: Parquet files beside it."""
 
 import os
+import secrets
 import time
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,7 @@ def write(connection: duckdb.DuckDBPyConnection, store: Path, rows: list[SpanRow
     """
     directory = folder(store)
     directory.mkdir(mode=0o700, exist_ok=True)
-    name = f"{time.time_ns():020d}-{os.getpid()}"
+    name = f"{time.time_ns():020d}-{secrets.token_hex(8)}"
     unfinished = directory / f"{name}.new"
     connection.execute("create or replace temp table batch as from spans limit 0")
     try:
@@ -48,16 +49,27 @@ def write(connection: duckdb.DuckDBPyConnection, store: Path, rows: list[SpanRow
         unfinished.unlink(missing_ok=True)
 
 
-def insert(connection: duckdb.DuckDBPyConnection, files: list[str]) -> None:
-    """Add waiting batches to the current database's `spans`."""
+def copy(connection: duckdb.DuckDBPyConnection, store: Path) -> None:
+    """Add the waiting batches of the attached store to the spans in memory.
+
+    Only who has the store attached for writing drains them, so none disappears meanwhile.
+    """
+    files = waiting(store)
     if files:
-        connection.execute(_load("insert_spans_from_parquet"), {"files": files})
+        connection.execute(_load("copy_waiting_spans"), {"files": files})
 
 
-def remove(files: list[str]) -> None:
-    """Forget batches that are in the store now."""
-    for file in files:
-        Path(file).unlink(missing_ok=True)
+def drain(connection: duckdb.DuckDBPyConnection, store: Path) -> None:
+    """Move the waiting batches into the store, which is attached for writing.
+
+    Raises:
+        duckdb.Error: One of them cannot be read, or the store cannot be written.
+    """
+    files = waiting(store)
+    if files:
+        connection.execute(_load("insert_waiting_spans"), {"files": files})
+        for file in files:
+            Path(file).unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:

@@ -45,20 +45,26 @@ class Store:
             StoreError: It is no store of this version, or was held for longer than the timeout.
         """
         before = self.count()
-        with files.attached(
-            self._connection, path, read_only=True, timeout_seconds=timeout_seconds
+        path = files.located(path)
+        with (
+            files.attached(
+                self._connection, path, read_only=True, timeout_seconds=timeout_seconds
+            ),
+            files.transaction(self._connection),
         ):
             self._connection.execute(_load("copy_spans"))
-        spill.insert(self._connection, spill.waiting(path))
+            spill.copy(self._connection, path)
         return self.count() - before
 
     def save(self, path: Path, *, timeout_seconds: float = READ_TIMEOUT_SECONDS) -> None:
-        """Add all spans to a store on disk in one transaction; it is made where there is none.
+        """Add all spans to a store on disk, all or none; it is made where there is none.
 
         Raises:
             StoreError: It cannot be written, or was held for longer than the timeout.
         """
-        files.create(self._connection, path)
+        path = files.located(path)
+        if files.create(self._connection, path, fill=_load("save_spans")):
+            return
         with files.attached(
             self._connection, path, read_only=False, timeout_seconds=timeout_seconds
         ):

@@ -47,9 +47,9 @@ def command(
     until: int | None,
     format_: str,
     output: str,
-    strict: bool,  # noqa: FBT001 - an option of click
+    strict: bool,
 ) -> None:
-    """Answer what was spent, on what, and what the numbers leave out.
+    r"""Answer what was spent, on what, and what the numbers leave out.
 
     Each model call counts once: where a parent repeats what its children used, or two
     instrumentations saw one call, it is not added again.

@@ -29,9 +29,9 @@ def command(
     target: Path,
     format_: str,
     output: str,
-    strict: bool,  # noqa: FBT001 - an option of click
+    strict: bool,
 ) -> None:
-    """Read traces into a DuckDB store.
+    r"""Read traces into a DuckDB store.
 
     All spans are added in one step: after a failed or interrupted import the store is as it was.
 
@@ -45,5 +45,9 @@ def command(
     store.save(target)
     document = documents.import_(report, facts, str(target))
     rows = flat([{"store": str(target), **document["input"]}])
-    write(Answer(tables.import_(report, facts, str(target)), document, rows), format_=format_, output=output)
+    write(
+        Answer(tables.import_(report, facts, str(target)), document, rows),
+        format_=format_,
+        output=output,
+    )
     loading.warn(report, strict=strict)

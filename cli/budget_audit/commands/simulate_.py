@@ -50,19 +50,19 @@ from otelbudget.pricing.billing import UnknownModel
 @options.period
 @options.output
 @options.strict
-def command(  # noqa: PLR0913 - the options of a command
+def command(
     sources: Sequence[str],
     limits: tuple[tuple[LimitKind, str], ...],
-    scope: str,
+    scope: str,  # noqa: ARG001 - "trace" is the only choice so far
     file: Path | None,
     range_: tuple[LimitKind, Decimal, Decimal, int] | None,
     since: int | None,
     until: int | None,
     format_: str,
     output: str,
-    strict: bool,  # noqa: FBT001 - an option of click
+    strict: bool,
 ) -> None:
-    """Replay limits over recorded traces: what would they have stopped and saved.
+    r"""Replay limits over recorded traces: what would they have stopped and saved.
 
     The engine is the one that enforces live. It is assumed that a run would have gone on as
     recorded up to its stop. With --limit, a model without a known price counts nothing toward a
@@ -90,9 +90,7 @@ def command(  # noqa: PLR0913 - the options of a command
     loading.warn(report, strict=strict)
 
 
-def _note_unpriced(
-    report: ReadReport, calls: Sequence[RecordedCall], budgets: Budgets
-) -> None:
+def _note_unpriced(report: ReadReport, calls: Sequence[RecordedCall], budgets: Budgets) -> None:
     unpriced = [call.charge.model for call in calls if call.charge.list_cost_pusd is None]
     if unpriced:
         counts = "nothing" if budgets.unknown_model is UnknownModel.ALLOW else "a ceiling price"
@@ -118,5 +116,7 @@ def _budgets(
             raise click.UsageError("give each kind of --limit once; --sweep tries many")
         return Budgets((options.budget_of(list(limits)),), UnknownModel.ALLOW)
     if range_ is None:
-        raise click.UsageError("say what to replay: --limit cost_usd=0.50, --budgets FILE or --sweep")
+        raise click.UsageError(
+            "say what to replay: --limit cost_usd=0.50, --budgets FILE or --sweep"
+        )
     return Budgets((), UnknownModel.ALLOW)

@@ -47,9 +47,9 @@ def command(
     until: int | None,
     format_: str,
     output: str | None,
-    strict: bool,  # noqa: FBT001 - an option of click
+    strict: bool,
 ) -> None:
-    """Suggest a limit per workflow from what its runs needed.
+    r"""Suggest a limit per workflow from what its runs needed.
 
     A workflow is the name of the root span, with the agent it names. A limit bounds what the wanted
     share of runs needs with 90 % confidence, by order statistics; where the runs are too few there

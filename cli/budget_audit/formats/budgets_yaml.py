@@ -51,9 +51,9 @@ def _tier(suggestion: Suggestion) -> list[str]:
         if holdout is not None and holdout.scopes
         else ""
     )
+    interval = f"90 % interval {money(lower)} to {money(upper)} USD"
     return [
-        f"  # {name}: {suggestion.eligible} runs, 90 % interval {money(lower)} to {money(upper)} USD"
-        f"{checked}{aside}",
+        f"  # {name}: {suggestion.eligible} runs, {interval}{checked}{aside}",
         f"  {_key(suggestion.tier or suggestion.workflow)}:",
         f"    max_cost_usd: {money(suggestion.limit_pusd)}",
     ]

@@ -53,7 +53,9 @@ def simulate(
     """The object of `budget-audit simulate --format json`."""
     stopped = [_stopped(scope) for scope in replay.stopped]
     first = replay.limits[0].kind if replay.limits else LimitKind.COST_USD
-    worst = max((limit.worst_overshoot for limit in replay.limits if limit.kind is first), default=0)
+    worst = max(
+        (limit.worst_overshoot for limit in replay.limits if limit.kind is first), default=0
+    )
     return {
         "schema": "otelbudget.simulate/1",
         "period": period(facts),

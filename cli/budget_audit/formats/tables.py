@@ -102,7 +102,7 @@ def suggest(suggestions: Sequence[Suggestion], covers: float) -> RenderableType:
         limit, interval = each.why_not or "", ""
         if each.limit_pusd is not None and each.interval_pusd is not None:
             limit = f"{money(each.limit_pusd)} USD"
-            interval = " – ".join(short_money(end) for end in each.interval_pusd)
+            interval = " to ".join(short_money(end) for end in each.interval_pusd)
         table.add_row(
             each.workflow,
             f"{each.eligible:,}",
@@ -231,5 +231,3 @@ def _span_of_days(facts: InputFacts) -> str:
         return "without times"
     first, last = day(facts.period_start), day(facts.period_end)
     return first if first == last else f"{first} to {last} (UTC)"
-
-

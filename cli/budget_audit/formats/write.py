@@ -47,7 +47,9 @@ def write(answer: Answer, *, format_: str, output: str) -> None:
 def _text(answer: Answer, format_: str, *, is_terminal: bool) -> str:
     match format_:
         case "json":
-            return msgspec.json.format(msgspec.json.encode(answer.document), indent=2).decode() + "\n"
+            return (
+                msgspec.json.format(msgspec.json.encode(answer.document), indent=2).decode() + "\n"
+            )
         case "csv":
             return _csv(answer.rows)
         case _:

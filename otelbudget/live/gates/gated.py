@@ -1,15 +1,19 @@
 """One call through a gate, for all the processors that watch: admitted, tapped and settled."""
 
+import logging
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import Token
 from typing import Any
+from uuid import uuid4
 
 from otelbudget.errors import OtelBudgetError
 from otelbudget.genai.usage import ModelCall
 from otelbudget.live.calls import IN_GATE, GatedCall
 from otelbudget.live.gatekeeper import Gatekeeper
 from otelbudget.live.gates.response import is_last_event, read_response
+
+logger = logging.getLogger("otelbudget")
 
 
 class Passage:
@@ -42,10 +46,14 @@ class Passage:
             UnknownModelError: The model has no known price and must not be called.
         """
         calls: list[tuple[Gatekeeper, GatedCall]] = []
+        call_id = uuid4().hex
         for gatekeeper in gatekeepers:
             try:
                 call = gatekeeper.begin(
-                    provider=provider, request_model=request_model, operation=operation
+                    call_id=call_id,
+                    provider=provider,
+                    request_model=request_model,
+                    operation=operation,
                 )
             except OtelBudgetError:
                 cls(tuple(calls)).release()
@@ -61,9 +69,13 @@ class Passage:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._token is not None:
-            IN_GATE.reset(self._token)
-            self._token = None
+        token, self._token = self._token, None
+        if token is not None:
+            try:
+                IN_GATE.reset(token)
+            except ValueError:
+                # A coroutine that nobody awaited to its end is closed in another context.
+                logger.debug("a gate was left in another context than it was entered in")
 
     def release(self) -> None:
         """The provider cannot have billed this call."""
@@ -80,7 +92,11 @@ class Passage:
 
     def see(self, event: object) -> None:
         """Read a response, or the next event of a stream."""
-        read = read_response(event)
+        try:
+            read = read_response(event)
+        except Exception:  # noqa: BLE001 - a fault of ours must not lose the user's answer
+            self._fault("reading a response")
+            return
         if read is None:
             return
         seen = self._seen
@@ -103,10 +119,13 @@ class Passage:
 
     def read(self, body: object) -> None:
         """Read a whole response and charge the call by it."""
-        try:
-            self.see(body)
-        finally:
-            self.settle()
+        self.see(body)
+        self.settle()
+
+    def drop(self) -> None:
+        """Charge the call by what was read so far, soon: for finalizers, which must not wait."""
+        for gatekeeper, call in self._calls:
+            gatekeeper.drop(call, self._seen)
 
     def tap(self, stream: Any) -> None:
         """Charge the call by the events of an SDK stream, before the last one is handed on.
@@ -117,7 +136,19 @@ class Passage:
         stream._iterator = (  # noqa: SLF001
             _tap_async(events, self) if hasattr(events, "__anext__") else _tap(events, self)
         )
-        weakref.finalize(stream, self.settle)
+        weakref.finalize(stream, self.drop)
+
+    def guard(self, read: Callable[[], None]) -> None:
+        """Run code of ours at a response; its faults are logged and the response is handed on."""
+        try:
+            read()
+        except Exception:  # noqa: BLE001 - a fault of ours must not lose the user's answer
+            self._fault("reading a response")
+            self.settle()
+
+    def _fault(self, where: str) -> None:
+        for gatekeeper, _ in self._calls:
+            gatekeeper.failed(where)
 
 
 def _tap(events: Iterator[Any], passage: Passage) -> Iterator[Any]:
@@ -127,8 +158,13 @@ def _tap(events: Iterator[Any], passage: Passage) -> Iterator[Any]:
             if is_last_event(event):
                 passage.settle()
             yield event
-    finally:
+    except GeneratorExit:
+        passage.drop()
+        raise
+    except BaseException:
         passage.settle()
+        raise
+    passage.settle()
 
 
 async def _tap_async(events: AsyncIterator[Any], passage: Passage) -> AsyncIterator[Any]:
@@ -138,5 +174,10 @@ async def _tap_async(events: AsyncIterator[Any], passage: Passage) -> AsyncItera
             if is_last_event(event):
                 passage.settle()
             yield event
-    finally:
+    except GeneratorExit:
+        passage.drop()
+        raise
+    except BaseException:
         passage.settle()
+        raise
+    passage.settle()
