@@ -157,15 +157,13 @@ class Budgets:
         """
         where = str(path)
         try:
-            file = Path(path)
-            if file.stat().st_size > _MAX_FILE_BYTES:
-                raise BudgetConfigError(
-                    "is larger than 1 MiB, so it is no budgets file", path=where
-                )
-            document = yaml.load(file.read_text("utf-8"), Loader=_ExactLoader)  # noqa: S506 - a SafeLoader
+            document = yaml.load(_text(Path(path)), Loader=_ExactLoader)  # noqa: S506 - a SafeLoader
         except OSError as error:
             raise BudgetConfigError(f"cannot be read: {error.strerror}", path=where) from error
-        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        except BudgetConfigError as error:
+            raise BudgetConfigError(error.reason, path=where, key=error.key) from error
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            # A ValueError is text that is no UTF-8, or a date or number that cannot be.
             raise BudgetConfigError(f"is no YAML: {_one_line(error)}", path=where) from error
         return cls.from_config(document, path=where)
 
@@ -206,8 +204,31 @@ class Budgets:
         }
 
 
+def _text(file: Path) -> str:
+    with file.open("rb") as opened:
+        content = opened.read(_MAX_FILE_BYTES + 1)
+    if len(content) > _MAX_FILE_BYTES:
+        raise BudgetConfigError("is larger than 1 MiB, so it is no budgets file")
+    return content.decode("utf-8-sig")
+
+
 class _ExactLoader(yaml.SafeLoader):
-    """YAML whose decimal numbers stay text, so that 0.10 is exactly ten cents."""
+    """YAML whose decimal numbers stay text, so that 0.10 is exactly ten cents.
+
+    A key that is given twice is an error: the second one would silently replace the first.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    line = key.start_mark.line + 1
+                    raise BudgetConfigError(
+                        f"is given twice (line {line}); keep one", key=key.value
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 _ExactLoader.yaml_implicit_resolvers = {
@@ -230,8 +251,9 @@ def _integer(value: object) -> object:
         return value
     try:
         number = Decimal(value)
-        return int(number) if number == number.to_integral_value() else value
-    except (InvalidOperation, OverflowError, ValueError):
+        is_whole = abs(number) <= MAX_LIMIT and number == number.to_integral_value()
+        return int(number) if is_whole else value
+    except ArithmeticError:
         return value
 
 
@@ -257,6 +279,8 @@ def _budget(name: str, keys: object, path: str | None) -> Budget:
             raise BudgetConfigError(
                 "sets the same limit as another key", path=path, key=f"{where}.{key}"
             )
+        if value is None and key != "per":
+            raise BudgetConfigError("has no value", path=path, key=f"{where}.{key}")
         arguments[known.argument] = known.convert(_off_is_text(key, value))
     try:
         return Budget(**arguments)
@@ -299,7 +323,7 @@ def _money(value: str | int | Decimal) -> int:
         )
     try:
         amount = pusd(Decimal(value))
-    except (InvalidOperation, ValueError, OverflowError) as error:
+    except (ArithmeticError, ValueError) as error:
         raise BudgetConfigError(
             f"is {value!r}, allowed are US dollars with at most twelve decimals", key="cost_usd"
         ) from error
@@ -343,12 +367,12 @@ def _warn_at(ratios: object) -> tuple[Decimal, ...]:
     if isinstance(ratios, str) or not isinstance(ratios, Sequence):
         raise BudgetConfigError(reason, key="warn_at")
     try:
-        decimals = tuple(sorted({Decimal(str(ratio)) for ratio in ratios}))
+        decimals = [Decimal(str(ratio)) for ratio in ratios]
     except InvalidOperation as error:
         raise BudgetConfigError(reason, key="warn_at") from error
-    if not all(0 < ratio <= 1 for ratio in decimals):
+    if not all(ratio.is_finite() and 0 < ratio <= 1 for ratio in decimals):
         raise BudgetConfigError(reason, key="warn_at")
-    return decimals
+    return tuple(sorted(set(decimals)))
 
 
 def _choices(enum: type[StrEnum]) -> str:

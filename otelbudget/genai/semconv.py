@@ -146,21 +146,40 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 # A value that names no model or provider: the emitter did not know.
 UNNAMED = frozenset({"", "unknown", "none", "null"})
 
-# Frameworks that put their own name where the provider belongs.
+# Frameworks and gateways that instrumentations write where the provider belongs.
 FRAMEWORK_PROVIDERS = frozenset(
     {
-        "strands-agents",
+        "ag2",
+        "agno",
+        "autogen",
+        "crewai",
+        "custom_openai",
+        "dspy",
+        "gateway",
+        "gcp.vertex.agent",
+        "google-adk",
+        "google_adk",
+        "haystack",
+        "helicone",
         "langchain",
         "langgraph",
-        "crewai",
-        "gcp.vertex.agent",
-        "pydantic_ai",
-        "pydantic-ai",
-        "smolagents",
-        "autogen",
-        "llamaindex",
+        "litellm",
+        "litellm_proxy",
         "llama_index",
-        "agno",
+        "llamaindex",
+        "openai-agents",
+        "openai_agents",
+        "openai_like",
+        "portkey",
+        "pydantic-ai",
+        "pydantic_ai",
+        "semantic_kernel",
+        "smolagents",
+        "strands",
+        "strands-agents",
+        "unknown",
+        "vercel",
+        "vercel_ai_gateway",
     }
 )
 

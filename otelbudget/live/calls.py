@@ -71,3 +71,12 @@ class GatedCall:
 
 # The calls whose gate the running code is inside of: empty outside of any gate.
 IN_GATE: ContextVar[tuple[GatedCall, ...]] = ContextVar("otelbudget_in_gate", default=())
+
+
+def calls_around() -> tuple[GatedCall, ...]:
+    """The open calls whose gate the running code is inside of.
+
+    A task that was started inside a gate keeps that context for life, so calls that have ended are
+    left out.
+    """
+    return tuple(call for call in IN_GATE.get() if call.state is CallState.OPEN)

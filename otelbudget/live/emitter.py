@@ -140,7 +140,7 @@ class Emitter:
         """Log the exception being handled, a fault of ours, once per place."""
         if where not in self._told:
             self._told.add(where)
-            logger.exception(
+            logger.exception(  # noqa: LOG004 - the callers handle one
                 "otelbudget failed in %s and went on; spend may be missing (reported once)", where
             )
 
@@ -246,7 +246,11 @@ def _sentence(notice: Notice) -> str:
             f"Budget {notice.budget.name!r} (trace {notice.scope}) is {ratio} used: "
             f"{used} of {limit} {kind}."
         )
-    what = "its next model call is refused" if notice.budget.mode == "enforce" else "audit mode: calls go on"
+    what = (
+        "its next model call is refused"
+        if notice.budget.mode == "enforce"
+        else "audit mode: calls go on"
+    )
     return (
         f"Budget {notice.budget.name!r} (trace {notice.scope}) is used up: "
         f"{used} of {limit} {kind}; {what}."

@@ -125,7 +125,10 @@ class Gatekeeper:
                 gated, call = self._dropped.popleft()
             except IndexError:  # another thread was faster
                 return
-            self.settle(gated, call)
+            try:
+                self.settle(gated, call)
+            except Exception:  # noqa: BLE001 - a fault of ours must not stop the next call
+                self.failed("settling a dropped response")
 
     def failed(self, where: str) -> None:
         """Log a fault of ours that is being handled, once per place."""

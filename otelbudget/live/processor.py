@@ -1,6 +1,8 @@
 """The span processor: counts what each trace spends and stops it when a budget is used up."""
 
+import os
 import time
+import weakref
 from collections.abc import Callable, Collection, Sequence
 from os import PathLike
 from typing import Self
@@ -17,7 +19,7 @@ from otelbudget.genai import semconv
 from otelbudget.genai.usage import ModelCall, read_call
 from otelbudget.live import gates
 from otelbudget.live.accounting import Accounting, hex_trace_id
-from otelbudget.live.calls import IN_GATE, GatedCall
+from otelbudget.live.calls import CallState, GatedCall, calls_around
 from otelbudget.live.emitter import Emitter
 from otelbudget.live.gatekeeper import Gatekeeper, write_decision
 from otelbudget.live.spans import OpenSpan
@@ -57,16 +59,21 @@ class BudgetSpanProcessor(SpanProcessor):
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         merged = _merged(budgets)
-        engine = Engine(budget if mode is None else budget.with_mode(mode) for budget in merged.budgets)
+        engine = Engine(
+            budget if mode is None else budget.with_mode(mode) for budget in merged.budgets
+        )
         self._accounting = Accounting(
             engine,
             Emitter(engine.budgets, meter_provider),
-            unknown_model=UnknownModel(unknown_model or merged.unknown_model),
+            unknown_model=_unknown_model(unknown_model or merged.unknown_model),
             clock=clock,
         )
         self._gatekeeper = Gatekeeper(self._accounting)
         self._stop_scopes = frozenset(stop_scopes)
-        gates.activate(self._gatekeeper)
+        self._is_watching = not gates.is_disabled()
+        if self._is_watching:
+            gates.activate(self._gatekeeper)
+            _renew_locks_after_fork(self._accounting)
 
     @classmethod
     def from_yaml(
@@ -92,6 +99,8 @@ class BudgetSpanProcessor(SpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Link the span; refuse it if it is a model call of your own and its budget is used up."""
+        if not self._is_watching:
+            return
         try:
             refusal = self._start(span)
         except Exception:  # noqa: BLE001 - a fault of ours must not reach the application
@@ -102,13 +111,17 @@ class BudgetSpanProcessor(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Charge the span's usage unless a call that is already charged explains it."""
+        if not self._is_watching:
+            return
         try:
+            self._gatekeeper.settle_dropped()
             self._end(span)
         except Exception:  # noqa: BLE001 - a fault of ours must not reach the application
             self._accounting.emitter.failed("on_end")
 
     def shutdown(self) -> None:
-        """Stop watching: gates no longer ask this processor."""
+        """Stop watching: neither gates nor spans are counted or stopped from now on."""
+        self._is_watching = False
         gates.deactivate(self._gatekeeper)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
@@ -117,7 +130,7 @@ class BudgetSpanProcessor(SpanProcessor):
 
     def _start(self, span: Span) -> Refusal | None:
         context = span.context
-        inside = next((call for call in IN_GATE.get() if call.owner is self._gatekeeper), None)
+        inside = next((call for call in calls_around() if call.owner is self._gatekeeper), None)
         attributes = span.attributes or {}
         opened = self._link(span, inside)
         if inside is not None:
@@ -126,6 +139,11 @@ class BudgetSpanProcessor(SpanProcessor):
         if attributes.get(semconv.OPERATION_NAME) not in semconv.MODEL_CALL_OPERATIONS:
             return None
         if not self._is_stopped_at_start(span):
+            return None
+        with self._accounting.lock:
+            outer = self._accounting.links.take_admission(context.trace_id, opened.parent_id)
+        if outer is not None:
+            opened.admission = outer
             return None
         decision = self._accounting.admit(context.trace_id)
         if isinstance(decision, Refusal):
@@ -172,7 +190,7 @@ class BudgetSpanProcessor(SpanProcessor):
         )
         span.set_attribute(semconv.DECISION, str(semconv.Decision.DENIED))
         span.set_attribute(semconv.BUDGET, refusal.budget.name)
-        span.set_attribute(semconv.REFUSED_AT_START, True)
+        span.set_attribute(semconv.REFUSED_AT_START, value=True)
         accounting.emitter.refused(refusal, span)
         span.set_status(Status(StatusCode.ERROR, str(error)))
         span.end()
@@ -187,12 +205,14 @@ class BudgetSpanProcessor(SpanProcessor):
             opened = accounting.links.close(trace_id, span_id)
             repeats = opened is not None and opened.is_explained
             gated = self._explained_by(span, opened, call)
-            if opened is not None and (repeats or gated is not None or has_usage):
+            if opened is not None and has_usage:
                 accounting.links.explain(trace_id, opened.parent_id)
-        if gated is not None:
-            if call is not None and call.is_model_operation:
+        if gated is not None or repeats:
+            if opened is not None and opened.admission is not None:
+                accounting.engine.release(opened.admission)
+            if gated is not None and has_usage:
                 self._gatekeeper.settle(gated, call)
-        elif call is not None and not repeats:
+        elif call is not None:
             self._charge(span, opened, call)
         with accounting.lock:
             accounting.links.drop_if_quiet(trace_id)
@@ -204,10 +224,10 @@ class BudgetSpanProcessor(SpanProcessor):
         if opened is not None:
             if opened.inside is not None:
                 return opened.inside
-            if opened.gated:
-                return opened.gated[0] if len(opened.gated) == 1 else None
             if opened.is_explained:
                 return None
+            if opened.unread is not None and opened.unread.state is not CallState.RELEASED:
+                return opened.unread
         if call is None or call.usage is None:
             return None
         scope_name = _scope_name(span)
@@ -250,6 +270,29 @@ def _scope_name(span: ReadableSpan) -> str:
     return scope.name if scope is not None else ""
 
 
+def _renew_locks_after_fork(accounting: Accounting) -> None:
+    """Give a forked child locks that no thread of its parent holds; its spend so far stays."""
+    known = weakref.ref(accounting)
+
+    def renew() -> None:
+        alive = known()
+        if alive is not None:
+            alive.renew_locks()
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=renew)
+
+
+def _unknown_model(value: UnknownModel | str) -> UnknownModel:
+    try:
+        return UnknownModel(value)
+    except ValueError as error:
+        allowed = ", ".join(UnknownModel)
+        raise BudgetConfigError(
+            f"is {value!r}, allowed are {allowed}", key="unknown_model"
+        ) from error
+
+
 def _merged(given: Sequence[Budget | Budgets]) -> Budgets:
     budgets: list[Budget] = []
     unknown_model = UnknownModel.CEILING
@@ -258,7 +301,15 @@ def _merged(given: Sequence[Budget | Budgets]) -> Budgets:
             budgets.extend(each.budgets)
             unknown_model = each.unknown_model
         else:
-            budgets.append(each)
+            budgets.append(_checked(each))
     if not budgets:
         raise BudgetConfigError("give at least one budget, such as Budget(cost_usd='0.25')")
     return Budgets(tuple(budgets), unknown_model)
+
+
+def _checked(budget: object) -> Budget:
+    if not isinstance(budget, Budget):
+        raise BudgetConfigError(
+            f"{budget!r} is no budget; give one such as Budget(cost_usd='0.25')"
+        )
+    return budget

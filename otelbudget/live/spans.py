@@ -99,9 +99,10 @@ class SpanLinks:
     def drop_if_quiet(self, trace_id: int) -> None:
         """Forget a trace that has no open spans and no call in flight."""
         trace = self._traces.get(trace_id)
-        if trace is not None and not trace.spans:
-            if not any(call.state is CallState.OPEN for call in trace.calls):
-                self._traces.pop(trace_id, None)
+        if trace is None or trace.spans:
+            return
+        if not any(call.state is CallState.OPEN for call in trace.calls):
+            self._traces.pop(trace_id, None)
 
     def tier(self, trace_id: int) -> str | None:
         """The tier that the run of a trace asked for."""

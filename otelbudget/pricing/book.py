@@ -224,6 +224,17 @@ class PriceBook:
                     reading, owner
                 )
                 return self._history(owner, row, is_exact=is_exact)
+        return self._search_elsewhere(provider, model)
+
+    def _search_elsewhere(self, provider: str | None, model: str) -> _History:
+        """The list price of a model that a provider the book has never heard of serves."""
+        host = names.provider_id(provider)
+        if host is None or self._provider(host) is not None:
+            return _UNKNOWN
+        for reading in names.readings(None, model):
+            found = self._row(reading)
+            if found is not None:
+                return self._history(*found, is_exact=False)
         return _UNKNOWN
 
     def _row(self, reading: names.ModelName) -> tuple[ProviderRow, ModelRow] | None:

@@ -1,20 +1,21 @@
 """Writes every span of an application to a DuckDB file, while others read it."""
 
 import atexit
+import gc
 import logging
 import os
 import secrets
 import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
+from multiprocessing import parent_process, util
 from threading import Lock
 from typing import Any, Literal
 
 import duckdb
-from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from otelbudget.errors import StoreBusyError, StoreError
 from otelbudget.store import files, spill, sql
@@ -25,6 +26,7 @@ logger = logging.getLogger("otelbudget")
 _load = partial(sql.load, "otelbudget.store")
 _BUSY_SECONDS = 1.0
 _MAX_KNOWN = 1_000
+_AFTER_OTHERS = -100
 
 
 class DuckDBSpanExporter(SpanExporter):
@@ -49,76 +51,113 @@ class DuckDBSpanExporter(SpanExporter):
     def __init__(
         self, path: str | os.PathLike[str], *, content: Literal["drop", "keep"] = "drop"
     ) -> None:
-        self._path = Path(path).absolute()
+        self._path = files.located(path)
         self._keep = content == "keep"
         self._lock = Lock()
         self._is_closed = False
-        self._open()
+        self._told: set[str] = set()
+        self._lost_spans = 0
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._use_key(secrets.token_bytes(32))  # until the store can tell its own
+        with suppress(StoreBusyError):
+            self._write([])
         _exporters.add(self)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Write a batch; SUCCESS means that it is on disk."""
+        """Write a batch; SUCCESS means that all of it is on disk."""
         with self._lock:
-            if self._is_closed:
-                return SpanExportResult.FAILURE
-            try:
-                self._write([self._row(span) for span in spans])
-            except (StoreError, OSError, duckdb.Error):
-                logger.exception("%d spans could not be written to %s", len(spans), self._path)
-                return SpanExportResult.FAILURE
-        return SpanExportResult.SUCCESS
+            lost = self._export(spans)
+        # Told without the lock: a handler of the log may come back to this exporter.
+        for error, count in lost:
+            self._tell(error, count)
+        return SpanExportResult.FAILURE if lost else SpanExportResult.SUCCESS
 
     def shutdown(self) -> None:
         """Write nothing more; a batch that is being written is finished first."""
         with self._lock:
-            if not self._is_closed:
-                self._is_closed = True
-                self._connection.close()
+            was_closed, self._is_closed = self._is_closed, True
+            self._disconnect()
+        if self._lost_spans and not was_closed:
+            logger.warning("%d spans were not written to %s", self._lost_spans, self._path)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """True; `export` keeps nothing back."""
         return True
 
-    def _open(self) -> None:
-        """Make the connection, the file where there is none, and learn its content key."""
+    def _export(self, spans: Sequence[ReadableSpan]) -> list[tuple[Exception, int]]:
+        """Write what can be written; what was lost, with how many spans."""
+        if self._is_closed:
+            return [(StoreError(str(self._path), "the exporter was shut down"), len(spans))]
+        rows: list[SpanRow] = []
+        lost: list[tuple[Exception, int]] = []
+        for span in spans:
+            try:
+                rows.append(self._row(span))
+            except Exception as error:  # noqa: BLE001 - one span must not cost the others
+                lost.append((error, 1))
+        try:
+            self._write_or_spill(rows)
+        except Exception as error:  # noqa: BLE001 - the application goes on without its spans
+            self._disconnect()
+            lost.append((error, len(rows)))
+        return lost
+
+    def _tell(self, error: Exception, count: int) -> None:
+        """Count lost spans and log the first of each cause."""
+        self._lost_spans += count
+        is_fault = not isinstance(error, (StoreError, OSError, duckdb.Error))
+        cause = f"{type(error).__name__}: {error}" if is_fault else type(error).__name__
+        if cause not in self._told and len(self._told) < _MAX_KNOWN:
+            self._told.add(cause)
+            logger.error(
+                "%d spans could not be written to %s (reported once): %s",
+                count,
+                self._path,
+                error,
+                exc_info=error if is_fault else None,
+            )
+
+    def _write_or_spill(self, rows: list[SpanRow]) -> None:
+        # While batches wait, the last attempt was in vain: waiting again would fill the queue.
+        has_waiting = bool(spill.waiting(self._path))
+        try:
+            self._write(rows, timeout_seconds=0 if has_waiting else _BUSY_SECONDS)
+        except StoreBusyError:
+            spill.write(self._connected(), self._path, rows)
+
+    def _write(self, rows: list[SpanRow], *, timeout_seconds: float = _BUSY_SECONDS) -> None:
+        """Add rows to the store, made where there is none, and what waited beside it."""
+        connection = self._connected()
+        files.create(connection, self._path)
+        with files.attached(
+            connection, self._path, read_only=False, timeout_seconds=timeout_seconds
+        ) as key:
+            if rows:
+                with files.transaction(connection):
+                    appender = connection.appender("spans")
+                    appender.append_rows(rows)
+                    appender.flush()
+            spill.drain(connection, self._path)
+        if key != self._key:
+            self._use_key(key)
+
+    def _connected(self) -> duckdb.DuckDBPyConnection:
+        if self._connection is None:
+            self._connection = files.connect()
+            self._connection.execute(_load("create_spans"))  # the shape of a batch that has to wait
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _use_key(self, key: bytes) -> None:
+        """Hash content by the key of the store."""
+        self._key = key
+        self._content = Content(key, keep=self._keep)
         self._resources: dict[int, tuple[object, Resource]] = {}
         self._scopes: dict[int, tuple[object, Scope]] = {}
-        self._connection = files.connect()
-        self._connection.execute(_load("create_spans"))  # the shape of a batch that has to wait
-        files.create(self._connection, self._path)
-        try:
-            with files.attached(
-                self._connection, self._path, read_only=False, timeout_seconds=_BUSY_SECONDS
-            ) as key:
-                self._connection.execute(_load("create_spans"))
-        except StoreBusyError:
-            # Hashes of content from this process are then not comparable with the store's others.
-            key = secrets.token_bytes(32)
-        self._content = Content(key, keep=self._keep)
-
-    def _write(self, rows: list[SpanRow]) -> None:
-        waiting = spill.waiting(self._path)
-        try:
-            with files.attached(
-                self._connection, self._path, read_only=False, timeout_seconds=_BUSY_SECONDS
-            ):
-                self._insert(rows, waiting)
-        except StoreBusyError:
-            spill.write(self._connection, self._path, rows)
-        else:
-            spill.remove(waiting)
-
-    def _insert(self, rows: list[SpanRow], waiting: list[str]) -> None:
-        self._connection.begin()
-        try:
-            spill.insert(self._connection, waiting)
-            appender = self._connection.appender("spans")
-            appender.append_rows(rows)
-            appender.flush()
-            self._connection.commit()
-        except BaseException:
-            self._connection.rollback()
-            raise
 
     def _row(self, span: ReadableSpan) -> SpanRow:
         context, parent = span.context, span.parent
@@ -177,30 +216,32 @@ class DuckDBSpanExporter(SpanExporter):
         self._lock.release()
 
     def _after_fork_in_child(self) -> None:
-        """Leave the parent's connection alone and open one of our own."""
+        """Leave the parent's connection alone; the next batch opens one of our own."""
         _left_to_parent.append(self._connection)
+        self._connection = None
         self._lock = Lock()
-        if not self._is_closed:
-            self._open()
 
     def _at_exit(self) -> None:
-        """Write what a batch processor still holds, then stop.
+        """Write what batch processors still hold, then stop.
 
         A thread that is inside DuckDB when the interpreter ends aborts the process, so nothing may
-        be written after this.
+        be written after this. The provider may not have been shut down yet, nor be the global one,
+        hence the search for the processors.
         """
-        active = getattr(trace.get_tracer_provider(), "_active_span_processor", None)
-        for processor in getattr(active, "_span_processors", ()):
-            if getattr(processor, "span_exporter", None) is self:
-                processor.force_flush()
+        for found in gc.get_objects():
+            if issubclass(type(found), BatchSpanProcessor) and found.span_exporter is self:
+                found.force_flush()
         self.shutdown()
 
 
 _exporters: weakref.WeakSet[DuckDBSpanExporter] = weakref.WeakSet()
-_left_to_parent: list[duckdb.DuckDBPyConnection] = []
+_held_for_fork: list[DuckDBSpanExporter] = []
+_left_to_parent: list[duckdb.DuckDBPyConnection | None] = []
 
 
-def _remember(known: dict[int, tuple[object, Any]], given: object, made: object) -> tuple[object, Any]:
+def _remember(
+    known: dict[int, tuple[object, Any]], given: object, made: object
+) -> tuple[object, Any]:
     """Keep what was made of an object; the object is kept too, so that its id stays its own."""
     if len(known) >= _MAX_KNOWN:
         known.clear()
@@ -232,15 +273,39 @@ def _link(link: Any) -> dict[str, Any]:
     }
 
 
-def _call_on_all(method: str) -> None:
+def _before_fork() -> None:
     for exporter in list(_exporters):
-        getattr(exporter, method)()
+        exporter._before_fork()
+        _held_for_fork.append(exporter)
+
+
+def _after_fork_in_parent() -> None:
+    while _held_for_fork:
+        _held_for_fork.pop()._after_fork_in_parent()
+
+
+def _after_fork_in_child() -> None:
+    while _held_for_fork:
+        _held_for_fork.pop()._after_fork_in_child()
+
+
+def _at_exit() -> None:
+    for exporter in list(_exporters):
+        exporter._at_exit()
+
+
+def _stop_before_worker_exit(_: object) -> None:
+    """In a process of multiprocessing, which may run no `atexit`, stop where it ends its work."""
+    if parent_process() is not None:
+        util.Finalize(None, _at_exit, exitpriority=_AFTER_OTHERS)
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=partial(_call_on_all, "_before_fork"),
-        after_in_parent=partial(_call_on_all, "_after_fork_in_parent"),
-        after_in_child=partial(_call_on_all, "_after_fork_in_child"),
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
     )
-atexit.register(_call_on_all, "_at_exit")
+atexit.register(_at_exit)
+util.register_after_fork(_exporters, _stop_before_worker_exit)
+_stop_before_worker_exit(None)

@@ -147,12 +147,15 @@ class Content:
 
     def _value(self, key: str, value: Any) -> Any:
         value = json_value(value)
-        if self._keep or isinstance(value, int | float) or value is None:
+        if self._keep or value is None or isinstance(value, (int, float)):
             return value
-        text = value.encode(errors="replace") if isinstance(value, str) else _encode(value)
+        text = value.encode() if isinstance(value, str) else _encode(value)
         if not self._is_content(key) and (len(text) <= MAX_TEXT_BYTES or key in semconv.READ_KEYS):
             return value
-        return {"bytes": len(text), "hash": blake2b(text, digest_size=16, key=self._key).hexdigest()}
+        return {
+            "bytes": len(text),
+            "hash": blake2b(text, digest_size=16, key=self._key).hexdigest(),
+        }
 
     def _is_content(self, key: str) -> bool:
         known = self._known.get(key)
@@ -165,6 +168,8 @@ class Content:
 
 _MAX_KNOWN_KEYS = 4096
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**64 - 1
+_MAX_TIME_NS = 2**63 - 1
+_MAX_DECIMAL_BITS = 4096
 
 
 def json_value(value: Any) -> Any:
@@ -174,27 +179,51 @@ def json_value(value: Any) -> Any:
     become {"bytesValue": base64}, and characters that are no text are replaced.
     """
     match value:
+        case None | bool():
+            return value
         case str():
-            return value if value.isascii() else value.encode(errors="replace").decode()
-        case float() if not math.isfinite(value):
-            return "NaN" if value != value else ("Infinity" if value > 0 else "-Infinity")  # noqa: PLR0124 - NaN is what differs from itself
+            return _text(value)
+        case int():
+            return int(value) if _MIN_INTEGER <= value <= _MAX_INTEGER else _digits(int(value))
+        case float():
+            return float(value) if math.isfinite(value) else _NOT_FINITE[str(float(value))]
         case bytes() | bytearray():
             return {"bytesValue": msgspec.to_builtins(bytes(value))}
         case Mapping():
-            return {str(key): json_value(inner) for key, inner in value.items()}
+            return {_text(key): json_value(inner) for key, inner in value.items()}
         case list() | tuple():
             return [json_value(inner) for inner in value]
-        case int() if not _MIN_INTEGER <= value <= _MAX_INTEGER:
-            return str(value)
-        case None | bool() | int() | float():
-            return value
         case _:
-            return str(value)
+            return _text(value)
+
+
+_NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+
+
+def _digits(value: int) -> str:
+    # Python refuses to write out integers of thousands of digits in decimal.
+    return str(value) if value.bit_length() <= _MAX_DECIMAL_BITS else hex(value)
+
+
+def _text(value: Any) -> str:
+    """A value as plain text; what is no character, such as half a surrogate pair, becomes "?"."""
+    if type(value) is str and value.isascii():
+        return value
+    text = value if isinstance(value, str) else str(value)
+    return text.encode(errors="replace").decode()
+
+
+def _time(value: int | None) -> int | None:
+    """A time that a store can hold; one outside 1970 to 2262 is unknown."""
+    return value if value is None or 0 <= value <= _MAX_TIME_NS else None
 
 
 def to_json(value: Any) -> str:
-    """JSON text of a value that `json_value` made."""
-    return _encode(value).decode()
+    """JSON text of a mapping or list whose values `json_value` made."""
+    try:
+        return _encode(value).decode()
+    except UnicodeEncodeError:  # a key that is no text
+        return _encode(json_value(value)).decode()
 
 
 def resource(
@@ -207,7 +236,7 @@ def resource(
     """The resource columns from a resource's attributes."""
     service_name = attributes.get(semconv.SERVICE_NAME)
     return Resource(
-        None if service_name is None else str(service_name),
+        None if service_name is None else _text(service_name),
         to_json(content.attributes(attributes)),
         dropped_attributes_count,
         schema_url or None,
@@ -225,7 +254,8 @@ def scope(
 ) -> Scope:
     """The scope columns from an instrumentation scope."""
     stored = to_json(content.attributes(attributes)) if attributes else None
-    return Scope(name, version or None, stored, dropped_attributes_count, schema_url or None)
+    version = _text(version) if version else None
+    return Scope(_text(name), version, stored, dropped_attributes_count, schema_url or None)
 
 
 def span_row(  # noqa: PLR0913 - one argument for each field of an OTLP span
@@ -269,12 +299,12 @@ def span_row(  # noqa: PLR0913 - one argument for each field of an OTLP span
         parent_span_id or None,
         trace_state or None,
         flags,
-        name,
+        _text(name),
         kind,
-        start_time_unix_nano,
-        end_time_unix_nano,
+        _time(start_time_unix_nano),
+        _time(end_time_unix_nano),
         status_code,
-        status_message or None,
+        _text(status_message) if status_message else None,
         to_json(content.attributes(attributes)),
         dropped_attributes_count,
         _parts(events, content),

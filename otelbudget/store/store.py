@@ -47,9 +47,7 @@ class Store:
         before = self.count()
         path = files.located(path)
         with (
-            files.attached(
-                self._connection, path, read_only=True, timeout_seconds=timeout_seconds
-            ),
+            files.attached(self._connection, path, read_only=True, timeout_seconds=timeout_seconds),
             files.transaction(self._connection),
         ):
             self._connection.execute(_load("copy_spans"))
@@ -79,7 +77,9 @@ class Store:
         """Run a statement that gives no rows."""
         self._connection.execute(statement, parameters)
 
-    def rows(self, statement: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
+    def rows(
+        self, statement: str, parameters: dict[str, Any] | None = None
+    ) -> list[tuple[Any, ...]]:
         """All rows of a query."""
         return self._connection.execute(statement, parameters).fetchall()
 

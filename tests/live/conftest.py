@@ -67,9 +67,7 @@ class Caller:
             elif form.startswith("raw"):
                 raw = await resource.with_raw_response.create(**arguments)
                 parsed = raw.parse()
-                await _drain_async(
-                    await parsed if isinstance(parsed, Awaitable) else parsed, form
-                )
+                await _drain_async(await parsed if isinstance(parsed, Awaitable) else parsed, form)
             else:
                 await _drain_async(await resource.create(**arguments), form)
 

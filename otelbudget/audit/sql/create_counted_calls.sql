@@ -1,12 +1,19 @@
 -- The reported calls that count: innermost usage only, each call once however many spans tell of it.
 -- A gate's own event counts first. A span is its twin when it started inside that gate (same
 -- call_id), or has its response id at the same time, or, without a response id, the same tokens at
--- the same time in the same trace, at most one span per scope.
+-- the same time in the same trace, at most one span per scope, the one that ends nearest.
+-- Some servers give every response one id. So calls of one id are several where they do not overlap
+-- in time, where one source (scope and span name) tells of different tokens, and where one span id
+-- is in several traces: a copied trace. Row: as reported_calls, then scope_name.
 create or replace table counted_calls as
 with innermost as (
     select
         reported.*,
-        span.scope_name
+        span.scope_name,
+        case
+            when reported.is_gate then ''
+            else span.scope_name || ' ' || span.name
+        end as source
     from reported_calls as reported
     inner join span_once as span
         on reported.trace_id = span.trace_id and reported.span_id = span.span_id
@@ -44,30 +51,67 @@ twins_by_usage as (
         and coalesce(span.response_model = gate.response_model, true)
     qualify row_number() over (
         partition by gate.call_id, span.scope_name
-        order by span.start_time_unix_nano, span.span_id
+        order by
+            abs(span.end_time_unix_nano - gate.end_time_unix_nano),
+            span.start_time_unix_nano,
+            span.span_id
     ) = 1
+),
+told as (
+    select
+        *,
+        coalesce(response_id, trace_id || span_id || coalesce(call_id, '')) as told_id
+    from outside_gates
+    where (trace_id, span_id) not in (select (trace_id, span_id) from twins_by_usage)
+        or is_gate
+),
+parted as (
+    select
+        *,
+        start_time_unix_nano > max(greatest(end_time_unix_nano, start_time_unix_nano)) over (
+            partition by told_id
+            order by start_time_unix_nano, trace_id, span_id, call_id
+            rows between unbounded preceding and 1 preceding
+        ) as is_later,
+        row_number() over (
+            partition by told_id, span_id, call_id
+            order by trace_id
+        ) as copy
+    from told
+),
+grouped as (
+    select
+        *,
+        count(*) filter (where is_later) over (
+            partition by told_id
+            order by start_time_unix_nano, trace_id, span_id, call_id
+            rows between unbounded preceding and current row
+        ) as period
+    from parted
 ),
 ranked as (
     select
         *,
-        row_number() over same_response as rank,
-        first_value(start_time_unix_nano) over same_response as first_start,
-        first_value(end_time_unix_nano) over same_response as first_end
-    from outside_gates
-    where (trace_id, span_id) not in (select (trace_id, span_id) from twins_by_usage)
-        or is_gate
-    window same_response as (
-        partition by coalesce(response_id, trace_id || span_id || coalesce(call_id, ''))
-        order by
-            is_gate desc,
-            (cache_read_input_tokens > 0)::int + (cache_write_input_tokens > 0)::int desc,
-            start_time_unix_nano desc,
-            trace_id,
-            span_id
+        first_value(source) over (partition by told_id, period order by preference) as first_source,
+        row_number() over (
+            partition by told_id, period, source, input_tokens, output_tokens, copy
+            order by preference
+        ) as rank
+    from (
+        select
+            *,
+            row_number() over (
+                order by
+                    is_gate desc,
+                    (cache_read_input_tokens > 0)::int + (cache_write_input_tokens > 0)::int desc,
+                    start_time_unix_nano desc,
+                    trace_id,
+                    span_id,
+                    call_id
+            ) as preference
+        from grouped
     )
 )
-select * exclude (rank, first_start, first_end)
+select * exclude (source, told_id, is_later, copy, period, preference, first_source, rank)
 from ranked
-where rank = 1
-    or start_time_unix_nano > first_end
-    or end_time_unix_nano < first_start
+where rank = 1 and source = first_source

@@ -4,13 +4,18 @@ A gate is put in place when the first processor is made: at once for an SDK that
 imported, else when it is imported. Without an active processor it only passes calls through.
 """
 
+import logging
 import os
+from collections.abc import Callable
 from importlib import import_module
-from threading import Lock
+from threading import RLock
+from types import ModuleType
 
 import wrapt
 
 from otelbudget.live.gatekeeper import Gatekeeper
+
+logger = logging.getLogger("otelbudget")
 
 DISABLED_VARIABLE = "OTELBUDGET_DISABLED"
 _GATES = {"openai": "otelbudget.live.gates.openai"}
@@ -21,7 +26,7 @@ class _Active:
 
     def __init__(self) -> None:
         self.gatekeepers: tuple[Gatekeeper, ...] = ()
-        self._lock = Lock()
+        self._lock = RLock()
         self._are_hooks_set = False
 
     def add(self, gatekeeper: Gatekeeper) -> None:
@@ -41,17 +46,24 @@ class _Active:
 _active = _Active()
 
 
-def _hook(gate: str):  # type: ignore[no-untyped-def]
-    def install(module: object) -> None:
-        import_module(gate).install(module)
+def _hook(gate: str) -> Callable[[ModuleType], None]:
+    def install(module: ModuleType) -> None:
+        try:
+            import_module(gate).install(module)
+        except Exception:
+            # The user's import must not fail because a release of the SDK looks otherwise.
+            logger.exception(
+                "otelbudget cannot put its gate around %s, so calls of it are counted by their "
+                "spans only and not stopped; use a release that otelbudget supports",
+                module.__name__,
+            )
 
     return install
 
 
 def activate(gatekeeper: Gatekeeper) -> None:
     """Let gates ask a gatekeeper, and put the gates in place."""
-    if not is_disabled():
-        _active.add(gatekeeper)
+    _active.add(gatekeeper)
 
 
 def deactivate(gatekeeper: Gatekeeper) -> None:

@@ -4,7 +4,7 @@ import logging
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import Token
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 from otelbudget.errors import OtelBudgetError
@@ -64,7 +64,7 @@ class Passage:
             calls.append((gatekeeper, call))
         return cls(tuple(calls))
 
-    def __enter__(self) -> "Passage":
+    def __enter__(self) -> Self:
         self._token = IN_GATE.set(tuple(call for _, call in self._calls))
         return self
 

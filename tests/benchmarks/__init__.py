@@ -1,0 +1,1 @@
+"""Speed beside its anchors; run with `make bench`."""
