@@ -25,6 +25,7 @@ class Clock:
         self.now_ns = 1_793_577_600 * 10**9
 
     def __call__(self) -> int:
+        """Unix nanoseconds."""
         return self.now_ns
 
     def advance(self, *, seconds: int) -> None:

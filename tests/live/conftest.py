@@ -30,7 +30,7 @@ def new_client(url: str) -> OpenAI:
         base_url=url,
         api_key="none",
         max_retries=0,
-        http_client=DefaultHttpxClient(verify=False),  # noqa: S501 - HTTP on the loopback
+        http_client=DefaultHttpxClient(verify=False),
     )
 
 
@@ -44,7 +44,7 @@ class Caller:
 
     url: str
 
-    def call(self, api: str, form: str, *, is_async: bool) -> None:
+    def call(self, api: str, form: str, is_async: bool) -> None:  # noqa: FBT001 - a table cell
         """Make a call, on an event loop of its own where the client is the async one."""
         if is_async:
             asyncio.run(self.acall(api, form))
@@ -57,7 +57,7 @@ class Caller:
             base_url=self.url,
             api_key="none",
             max_retries=0,
-            http_client=DefaultAsyncHttpxClient(verify=False),  # noqa: S501 - HTTP on the loopback
+            http_client=DefaultAsyncHttpxClient(verify=False),
         ) as client:
             resource: Any = _resource(client, api)
             arguments = _arguments(api, form)
@@ -119,8 +119,9 @@ def ten_cents(fake_provider: FakeProvider) -> FakeProvider:
 
 
 @pytest.fixture
-def caller(ten_cents: FakeProvider) -> Caller:
-    return Caller(ten_cents.openai_base_url)
+def make_call(ten_cents: FakeProvider) -> Callable[[str, str, bool], None]:
+    """Makes a call of an API in a form, by the async client or not, and reads its answer."""
+    return Caller(ten_cents.openai_base_url).call
 
 
 @pytest.fixture

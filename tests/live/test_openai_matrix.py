@@ -1,10 +1,10 @@
 """Every form of an openai call under every way of tracing: three calls, then a refusal."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
 from itertools import product
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import pytest
 from opentelemetry import trace
@@ -20,19 +20,29 @@ from otelbudget import Budget, BudgetExceededError, BudgetSpanProcessor
 from otelbudget.testing import FakeProvider
 
 FORMS = ("plain", "stream", "raw", "raw_stream", "streaming_response", "streaming_response_stream")
+
+
+class Cell(NamedTuple):
+    """One call: an API, the form it is made in, and which client makes it."""
+
+    api: str
+    form: str
+    is_async: bool
+
+
 CELLS = [
-    (api, form, is_async)
+    Cell(api, form, is_async)
     for api, form, is_async in product(("chat", "responses", "embeddings"), FORMS, (False, True))
     if not (api == "embeddings" and form.endswith("stream"))
 ]
 each_call = pytest.mark.parametrize(
-    ("api", "form", "is_async"),
-    [pytest.param(*cell, id=f"{cell[0]}-{cell[1]}-{'a' * cell[2]}sync") for cell in CELLS],
+    "cell",
+    [
+        pytest.param(cell, id=f"{cell.api}-{cell.form}-{'async' if cell.is_async else 'sync'}")
+        for cell in CELLS
+    ],
 )
-
-
-class Caller(Protocol):
-    def call(self, api: str, form: str, *, is_async: bool) -> None: ...
+MakeCall = Callable[[str, str, bool], None]
 
 
 class _CountsStarts(SpanProcessor):
@@ -65,21 +75,19 @@ def tracing(
 @each_call
 def test_three_calls_pass_and_the_fourth_never_leaves(
     tracing: tuple[TracerProvider, AbstractContextManager[Any]],
-    span_exporter: InMemorySpanExporter,
     ten_cents: FakeProvider,
-    caller: Caller,
-    api: str,
-    form: str,
-    is_async: bool,  # noqa: FBT001 - a cell of the table
+    make_call: MakeCall,
+    cell: Cell,
 ) -> None:
+    """Sampled out, too: the gate needs no recorded span, only the trace id."""
     provider, context = tracing
     processor = BudgetSpanProcessor(Budget(cost_usd="0.25"))
     provider.add_span_processor(processor)
     with provider.get_tracer("app").start_as_current_span("run") as root, context:
         for _ in range(3):
-            caller.call(api, form, is_async=is_async)
+            make_call(*cell)
         with pytest.raises(BudgetExceededError) as refusal:
-            caller.call(api, form, is_async=is_async)
+            make_call(*cell)
         is_current = trace.get_current_span() is root
 
     assert type(refusal.value) is BudgetExceededError
@@ -96,21 +104,19 @@ def test_three_calls_pass_and_the_fourth_never_leaves(
 
 
 @each_call
+@pytest.mark.usefixtures("instrumented")
 def test_every_span_of_a_call_ends(
     provider: TracerProvider,
     span_exporter: InMemorySpanExporter,
-    instrumented: None,
-    caller: Caller,
-    api: str,
-    form: str,
-    is_async: bool,  # noqa: FBT001 - a cell of the table
+    make_call: MakeCall,
+    cell: Cell,
 ) -> None:
     started: list[str] = []
     provider.add_span_processor(_CountsStarts(started))
     provider.add_span_processor(BudgetSpanProcessor(Budget(calls=1)))
     with provider.get_tracer("app").start_as_current_span("run"):
-        caller.call(api, form, is_async=is_async)
+        make_call(*cell)
         with pytest.raises(BudgetExceededError):
-            caller.call(api, form, is_async=is_async)
+            make_call(*cell)
 
     assert len(span_exporter.get_finished_spans()) == len(started)

@@ -158,7 +158,6 @@ def test_a_model_given_away_is_free() -> None:
         ("anthropic", "claude-sonnet-9"),
         ("openai", "ft:gpt-4.1-2025-04-14:acme::id"),
         ("openai", "anthropic/claude-sonnet-4-5"),
-        ("my-company", "gpt-4o"),
         (None, "meta-llama/Llama-3.1-8B-Instruct"),
         (None, "llama3.2"),
         ("google", "gemma-3-27b-it"),
@@ -168,3 +167,8 @@ def test_a_model_given_away_is_free() -> None:
 )
 def test_what_nobody_can_know_has_no_price(provider: str | None, model: str | None) -> None:
     assert found(provider, model) is None
+
+
+def test_a_provider_nobody_knows_is_priced_as_the_known_model_it_serves() -> None:
+    assert found("my-company", "gpt-4o") == "openai/gpt-4o normalised"
+    assert found("my-company", "my-model") is None

@@ -138,7 +138,7 @@ class Passage:
         )
         weakref.finalize(stream, self.drop)
 
-    def guard(self, read: Callable[[], None]) -> None:
+    def guard(self, read: Callable[[], object]) -> None:
         """Run code of ours at a response; its faults are logged and the response is handed on."""
         try:
             read()

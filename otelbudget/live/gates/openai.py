@@ -131,7 +131,7 @@ def _read(result: Any, passage: Passage) -> Any:
     elif hasattr(result, "http_response"):
         passage.guard(lambda: _read_raw(result, passage))
     elif hasattr(result, "is_closed"):
-        passage.guard(lambda: _read_response(result, passage))
+        passage.guard(lambda: _read_http(result, passage))
     else:
         passage.read(result)
     return result
@@ -141,10 +141,6 @@ def _read_raw(raw: Any, passage: Passage) -> None:
     """Settle by a raw response: by its body where it is there, else by what is parsed from it."""
     if not _read_http(raw.http_response, passage):
         _tap_parse(raw, passage)
-
-
-def _read_response(response: Any, passage: Passage) -> None:
-    _read_http(response, passage)
 
 
 def _read_http(response: Any, passage: Passage) -> bool:

@@ -42,7 +42,7 @@ def is_last_event(event: object) -> bool:
 def _envelope(body: object) -> object | None:
     """The response itself where an event wraps it."""
     for name in ("response", "message"):
-        inner = _get(body, name)
+        inner: object = _get(body, name)
         if inner is not None and not isinstance(inner, str) and _get(inner, "model") is not None:
             return inner
     return body
