@@ -93,13 +93,25 @@ class ModelCall(msgspec.Struct, frozen=True, gc=False):
         return self.operation in semconv.MODEL_CALL_OPERATIONS
 
 
-_TOKEN_FIELDS = ("input", "output", "cache_read", "cache_write", "reasoning", "total")
-_KEYS: dict[str, tuple[str, int]] = {
-    key: (field, rank) for field, keys in semconv.FIELDS.items() for rank, key in enumerate(keys)
-}
-_NAMES = frozenset(
-    {"operation", "provider", "request_model", "response_model", "response_id", "agent"}
+_NAMES = (
+    "operation",
+    "provider",
+    "request_model",
+    "response_model",
+    "response_id",
+    "agent",
 )
+_COUNTS = ("input", "output", "cache_read", "cache_write", "reasoning", "total")
+_FIELDS = (*_NAMES, *_COUNTS, "reported_cost")
+_FIRST_COUNT, _REPORTED_COST = len(_NAMES), len(_FIELDS) - 1
+# Attribute: position of its field in _FIELDS, and its rank among that field's attributes.
+_KEYS: dict[str, tuple[int, int]] = {
+    key: (position, rank)
+    for position, field in enumerate(_FIELDS)
+    for rank, key in enumerate(semconv.FIELDS[field])
+}
+_NO_VALUES: list[Any] = [None] * len(_FIELDS)
+_NO_RANKS = [99] * len(_FIELDS)
 
 
 def read_call(
@@ -121,68 +133,71 @@ def read_call(
         The call, with `usage` None where no count above zero is reported; None where the span
         neither reports usage nor says that it asks a model.
     """
-    found = _find(attributes)
-    if not found:
+    values = _find(attributes)
+    if values is None:
         return None
+    operation, provider, request_model, response_model, response_id, agent = values[:_FIRST_COUNT]
     faults: list[str] = []
-    counts = {
-        field: _count(found[field], field, faults) for field in _TOKEN_FIELDS if field in found
-    }
-    operation = _text(found.get("operation")) or ""
-    operation = semconv.OPERATION_ALIASES.get(operation, operation)
+    counts = [
+        value
+        if type(value) is int and 0 <= value <= _MAX_TOKENS
+        else _count(value, position, faults)
+        for position, value in enumerate(values[_FIRST_COUNT:_REPORTED_COST])
+    ]
+    operation = semconv.OPERATION_ALIASES.get(operation, operation) or ""
     usage, rule = _usage(counts, scope_name)
     if usage is None and operation not in semconv.MODEL_CALL_OPERATIONS:
         return None
-    provider = _text(found.get("provider"))
     return ModelCall(
         None if provider in semconv.FRAMEWORK_PROVIDERS else provider,
-        _text(found.get("request_model")),
-        _text(found.get("response_model")),
-        _text(found.get("response_id")),
+        request_model,
+        response_model,
+        response_id,
         operation,
-        _text(found.get("agent")),
+        agent,
         start_time_unix_nano,
         end_time_unix_nano,
         usage,
         rule,
-        _reported_cost(found.get("reported_cost")),
+        _reported_cost(values[_REPORTED_COST]),
         tuple(faults),
     )
 
 
-def _find(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """The best-ranked usable value of each field."""
-    found: dict[str, Any] = {}
-    ranks: dict[str, int] = {}
+def _find(attributes: Mapping[str, Any]) -> list[Any] | None:
+    """The best-ranked value of each of `_FIELDS`, None where the attributes name none of them."""
+    values: list[Any] | None = None
+    ranks: list[int] = []
     for key, value in attributes.items():
         hit = _KEYS.get(key)
         if hit is None:
             continue
-        field, rank = hit
-        if rank < ranks.get(field, 99) and not (field in _NAMES and _text(value) is None):
-            found[field] = value
-            ranks[field] = rank
-    return found
+        if values is None:
+            values, ranks = _NO_VALUES.copy(), _NO_RANKS.copy()
+        position, rank = hit
+        if rank < ranks[position] and (position >= _FIRST_COUNT or _is_name(value)):
+            values[position] = value
+            ranks[position] = rank
+    return values
 
 
-def _text(value: Any) -> str | None:
-    if isinstance(value, str) and value.lower() not in semconv.UNNAMED:
-        return value
-    return None
+def _is_name(value: object) -> bool:
+    """Whether a value names something; "unknown" names nothing."""
+    return isinstance(value, str) and value.lower() not in semconv.UNNAMED
 
 
-def _count(value: Any, field: str, faults: list[str]) -> int:
-    """A token count; 0 and a fault where the value is none."""
-    if isinstance(value, str):
-        value = _number(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        faults.append(field)
+def _count(value: Any, position: int, faults: list[str]) -> int:
+    """A token count; 0 where there is none, and a fault where the value is no count."""
+    if value is None:
         return 0
-    # The bounds come first: NaN fails both, and int() of infinity would raise.
-    if not 0 <= value <= _MAX_TOKENS or value != int(value):
-        faults.append(field)
-        return 0
-    return int(value)
+    number = _number(value) if isinstance(value, str) else value
+    if isinstance(number, int | float) and not isinstance(number, bool):
+        # The bounds come first: NaN fails both, and int() of infinity would raise.
+        is_count = 0 <= number <= _MAX_TOKENS and number == int(number)
+        if is_count:
+            return int(number)
+    faults.append(_COUNTS[position])
+    return 0
 
 
 _MAX_TOKENS = 10**12
@@ -208,25 +223,17 @@ def _reported_cost(value: Any) -> str | None:
     return str(value)
 
 
-def _usage(counts: dict[str, int], scope_name: str) -> tuple[TokenUsage | None, CacheRule]:
-    input_tokens = counts.get("input", 0)
-    output_tokens = counts.get("output", 0)
+def _usage(counts: list[int], scope_name: str) -> tuple[TokenUsage | None, CacheRule]:
+    input_tokens, output_tokens, cache_read, cache_write, reasoning, total = counts
     if not input_tokens and not output_tokens:
         return None, CacheRule.NONE
-    cache_read = counts.get("cache_read", 0)
-    cache_write = counts.get("cache_write", 0)
     cached = cache_read + cache_write
     rule = CacheRule.NONE
     if cached:
-        rule, contains_cached = _cache_rule(
-            input_tokens, output_tokens, cached, counts.get("total", 0), scope_name
-        )
+        rule, contains_cached = _cache_rule(input_tokens, output_tokens, cached, total, scope_name)
         if not contains_cached:
             input_tokens += cached
-    usage = TokenUsage(
-        input_tokens, output_tokens, cache_read, cache_write, counts.get("reasoning", 0)
-    )
-    return usage, rule
+    return TokenUsage(input_tokens, output_tokens, cache_read, cache_write, reasoning), rule
 
 
 def _cache_rule(
