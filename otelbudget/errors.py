@@ -47,7 +47,6 @@ class BudgetFacts:
     def sentence(self) -> str:
         """One sentence: what happened, the two numbers with units, what to do."""
         scope = ", ".join(f"{key} {value}" for key, value in self.scope.items())
-        unit = _UNITS.get(self.kind, self.kind)
         estimated = (
             f", of which {display_usd(self.estimated_usd)} USD at a ceiling price"
             if self.estimated_usd
@@ -55,13 +54,15 @@ class BudgetFacts:
         )
         return (
             f"Budget {self.budget!r} ({scope}) is used up: "
-            f"{display(self.kind, self.usage)} of {display(self.kind, self.limit)} {unit}"
-            f"{estimated}; raise {_KEYS.get(self.kind, self.kind)} or start a new run."
+            f"{display(self.kind, self.usage)} of {display(self.kind, self.limit)} {unit(self.kind)}"
+            f"{estimated}; raise the limit or start a new run."
         )
 
 
-_UNITS = {"cost_usd": "USD", "tokens": "tokens", "calls": "calls"}
-_KEYS = {"cost_usd": "max_cost_usd", "tokens": "max_tokens", "calls": "max_calls"}
+
+def unit(kind: str) -> str:
+    """The unit of a limit kind for a sentence: "USD", "tokens" or "calls"."""
+    return "USD" if kind == "cost_usd" else kind
 
 
 def display(kind: str, amount: Decimal) -> str:

@@ -1,7 +1,9 @@
 """Fixtures for every test: spans in memory, a clock that stands still, the fake provider."""
 
+import os
 from collections.abc import Iterator
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -56,3 +58,13 @@ def provider(span_exporter: InMemorySpanExporter) -> Iterator[TracerProvider]:
 def tracer(provider: TracerProvider) -> Tracer:
     """A tracer of the application's own."""
     return provider.get_tracer("app")
+
+
+@pytest.fixture(scope="session")
+def recorded_traces() -> Path:
+    """The folder of recorded third-party traces; OTELBUDGET_TRACES names another place."""
+    beside = Path(__file__).parents[1].joinpath("..", "shared", "traces")
+    folder = Path(os.environ.get("OTELBUDGET_TRACES", beside)).resolve()
+    if not folder.is_dir():
+        pytest.skip(f"the recorded traces are not at {folder}")
+    return folder

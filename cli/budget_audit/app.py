@@ -63,7 +63,7 @@ def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> No
 )
 @click.pass_context
 def app(ctx: click.Context, no_color: bool) -> None:  # noqa: FBT001 - an option of click
-    r"""Ask recorded traces of LLM agents what they spent and which limits to set.
+    """Ask recorded traces of LLM agents what they spent and which limits to set.
 
     \b
     Example:

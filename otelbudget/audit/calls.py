@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from otelbudget.audit.cycles import cut_cycles
 from otelbudget.genai import semconv
 from otelbudget.genai.usage import ModelCall, TokenUsage, read_call
 from otelbudget.pricing.billing import UnknownModel, bill
@@ -29,13 +30,14 @@ def build_model_calls(store: Store, book: PriceBook) -> int:
     """Make the tables `span_once`, `model_calls` and `trace_roots` from the store's spans.
 
     A span that carries usage counts when none below it does; several spans that tell of one call
-    count once.
+    count once. Parents that go round in a circle are cut at the earliest span.
 
     Returns:
         How many attributes held a token count that is none, such as NaN, and were ignored.
     """
     for table in ("create_span_once", "create_reported_calls", "create_span_agents"):
         store.execute(_load(table))
+    cut_cycles(store)
     faults = 0
     for rows in store.batches(_load("candidate_spans")):
         reported, agents, faulty = _read(rows, book)

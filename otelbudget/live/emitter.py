@@ -10,10 +10,10 @@ from opentelemetry import metrics, trace
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 from opentelemetry.trace import Span
 
-from otelbudget.budgets.config import Budget, LimitKind
+from otelbudget.budgets.config import Budget, LimitKind, Mode
 from otelbudget.budgets.engine import Admission, Notice, NoticeKind, Refusal, amount
 from otelbudget.budgets.ledger import Account
-from otelbudget.errors import display
+from otelbudget.errors import display, display_usd, unit
 from otelbudget.genai import semconv
 from otelbudget.genai.usage import ModelCall
 from otelbudget.pricing.billing import Charge, usd
@@ -145,10 +145,13 @@ class Emitter:
             )
 
     def _start_at_zero(self) -> None:
-        """Show every decision as 0 at first: a rate cannot see the first sample of a series."""
-        for decision in semconv.Decision:
-            self._calls.add(0, {"decision": str(decision)})
+        """Show what may be decided as 0 at first: a rate cannot see a series' first sample."""
+        self._calls.add(0, {"decision": str(semconv.Decision.ALLOWED)})
         for budget in self._budgets:
+            if budget.mode is Mode.AUDIT:
+                self._calls.add(0, {"decision": str(semconv.Decision.AUDITED)})
+                continue
+            self._calls.add(0, {"decision": str(semconv.Decision.DENIED)})
             for kind in budget.limits:
                 self._denied.add(0, {"budget": budget.name, "kind": str(kind)})
 
@@ -163,7 +166,7 @@ class Emitter:
             "price toward money limits; add a price or set unknown_model.",
             call.model,
             call.provider,
-            usd(charge.estimated_pusd),
+            display_usd(usd(charge.estimated_pusd)),
         )
         span = trace.get_current_span()
         if span.is_recording():
@@ -244,7 +247,7 @@ def _sentence(notice: Notice) -> str:
     if notice.kind is NoticeKind.WARNING:
         return (
             f"Budget {notice.budget.name!r} (trace {notice.scope}) is {ratio} used: "
-            f"{used} of {limit} {kind}."
+            f"{used} of {limit} {unit(kind)}."
         )
     what = (
         "its next model call is refused"
@@ -253,5 +256,5 @@ def _sentence(notice: Notice) -> str:
     )
     return (
         f"Budget {notice.budget.name!r} (trace {notice.scope}) is used up: "
-        f"{used} of {limit} {kind}; {what}."
+        f"{used} of {limit} {unit(kind)}; {what}."
     )

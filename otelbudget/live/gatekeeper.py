@@ -145,6 +145,12 @@ class Gatekeeper:
                 "open a span around the run.",
             )
             return Admission(())
+        if _is_model_span(span) and getattr(span, "parent", None) is None:
+            accounting.emitter.once(
+                "no run",
+                "A model call is a trace of its own, so no per-trace budget adds up; open a span "
+                "around the run.",
+            )
         with accounting.lock:
             admission = accounting.links.take_admission(context.trace_id, context.span_id)
         if admission is not None:

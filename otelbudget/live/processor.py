@@ -49,7 +49,7 @@ class BudgetSpanProcessor(SpanProcessor):
         BudgetConfigError: There is no budget, or two have one name.
     """
 
-    def __init__(  # noqa: PLR0913 - the options of the library's one entry point
+    def __init__(
         self,
         *budgets: Budget | Budgets,
         mode: Mode | str | None = None,

@@ -66,7 +66,8 @@ def bill(call: ModelCall, book: PriceBook, unknown_model: UnknownModel) -> Charg
 
 def usd(amount_pusd: int) -> Decimal:
     """Pico-USD as exact US dollars."""
-    return Decimal(amount_pusd).scaleb(-12)
+    amount = Decimal(amount_pusd).scaleb(-12).normalize()
+    return amount if amount.as_tuple().exponent < 0 else amount.quantize(Decimal(1))  # type: ignore[operator] # the amount is finite
 
 
 def pusd(amount_usd: Decimal) -> int:

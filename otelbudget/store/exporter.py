@@ -16,6 +16,7 @@ from typing import Any, Literal
 import duckdb
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import SpanContext
 
 from otelbudget.errors import StoreBusyError, StoreError
 from otelbudget.store import files, spill, sql
@@ -27,6 +28,7 @@ _load = partial(sql.load, "otelbudget.store")
 _BUSY_SECONDS = 1.0
 _MAX_KNOWN = 1_000
 _AFTER_OTHERS = -100
+_KNOWS_REMOTE, _IS_REMOTE = 0x100, 0x200
 
 
 class DuckDBSpanExporter(SpanExporter):
@@ -55,22 +57,26 @@ class DuckDBSpanExporter(SpanExporter):
         self._keep = content == "keep"
         self._lock = Lock()
         self._is_closed = False
-        self._told: set[str] = set()
+        self._causes: set[str] = set()
+        self._untold: list[tuple[Exception, int]] = []
         self._lost_spans = 0
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._use_key(secrets.token_bytes(32))  # until the store can tell its own
         with suppress(StoreBusyError):
-            self._write([])
+            self._write([], timeout_seconds=_BUSY_SECONDS)
         _exporters.add(self)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Write a batch; SUCCESS means that all of it is on disk."""
         with self._lock:
-            lost = self._export(spans)
+            lost_before = self._lost_spans
+            self._export(spans)
+            is_lost = self._lost_spans > lost_before
+            untold, self._untold = self._untold, []
         # Told without the lock: a handler of the log may come back to this exporter.
-        for error, count in lost:
+        for error, count in untold:
             self._tell(error, count)
-        return SpanExportResult.FAILURE if lost else SpanExportResult.SUCCESS
+        return SpanExportResult.FAILURE if is_lost else SpanExportResult.SUCCESS
 
     def shutdown(self) -> None:
         """Write nothing more; a batch that is being written is finished first."""
@@ -84,62 +90,71 @@ class DuckDBSpanExporter(SpanExporter):
         """True; `export` keeps nothing back."""
         return True
 
-    def _export(self, spans: Sequence[ReadableSpan]) -> list[tuple[Exception, int]]:
-        """Write what can be written; what was lost, with how many spans."""
+    def _export(self, spans: Sequence[ReadableSpan]) -> None:
+        """Write what can be written."""
         if self._is_closed:
-            return [(StoreError(str(self._path), "the exporter was shut down"), len(spans))]
+            self._lost(StoreError(str(self._path), "the exporter was shut down"), len(spans))
+            return
         rows: list[SpanRow] = []
-        lost: list[tuple[Exception, int]] = []
         for span in spans:
             try:
                 rows.append(self._row(span))
             except Exception as error:  # noqa: BLE001 - one span must not cost the others
-                lost.append((error, 1))
+                self._lost(error, 1)
         try:
             self._write_or_spill(rows)
         except Exception as error:  # noqa: BLE001 - the application goes on without its spans
             self._disconnect()
-            lost.append((error, len(rows)))
-        return lost
+            self._lost(error, len(rows))
+
+    def _lost(self, error: Exception, count: int) -> None:
+        """Count lost spans, and keep the first error of each cause to be told."""
+        self._lost_spans += count
+        cause = type(error).__name__ + "".join(c for c in str(error) if not c.isdigit())
+        if cause not in self._causes and len(self._causes) < _MAX_KNOWN:
+            self._causes.add(cause)
+            self._untold.append((error, count))
 
     def _tell(self, error: Exception, count: int) -> None:
-        """Count lost spans and log the first of each cause."""
-        self._lost_spans += count
         is_fault = not isinstance(error, (StoreError, OSError, duckdb.Error))
-        cause = f"{type(error).__name__}: {error}" if is_fault else type(error).__name__
-        if cause not in self._told and len(self._told) < _MAX_KNOWN:
-            self._told.add(cause)
-            logger.error(
-                "%d spans could not be written to %s (reported once): %s",
-                count,
-                self._path,
-                error,
-                exc_info=error if is_fault else None,
-            )
+        logger.error(
+            "Writing spans to %s: %s (%d spans lost; reported once per cause)",
+            self._path,
+            error,
+            count,
+            exc_info=error if is_fault else None,
+        )
 
     def _write_or_spill(self, rows: list[SpanRow]) -> None:
         # While batches wait, the last attempt was in vain: waiting again would fill the queue.
-        has_waiting = bool(spill.waiting(self._path))
+        timeout_seconds = 0 if spill.waiting(self._path) else _BUSY_SECONDS
         try:
-            self._write(rows, timeout_seconds=0 if has_waiting else _BUSY_SECONDS)
+            self._write(rows, timeout_seconds=timeout_seconds)
         except StoreBusyError:
             spill.write(self._connected(), self._path, rows)
 
-    def _write(self, rows: list[SpanRow], *, timeout_seconds: float = _BUSY_SECONDS) -> None:
+    def _write(self, rows: list[SpanRow], *, timeout_seconds: float) -> None:
         """Add rows to the store, made where there is none, and what waited beside it."""
         connection = self._connected()
         files.create(connection, self._path)
         with files.attached(
             connection, self._path, read_only=False, timeout_seconds=timeout_seconds
         ) as key:
+            self._drain(connection)
             if rows:
                 with files.transaction(connection):
                     appender = connection.appender("spans")
                     appender.append_rows(rows)
                     appender.flush()
-            spill.drain(connection, self._path)
         if key != self._key:
             self._use_key(key)
+
+    def _drain(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Move what waited into the store; what cannot be moved must not stop the new spans."""
+        try:
+            spill.drain(connection, self._path)
+        except (OSError, duckdb.Error) as error:
+            self._lost(error, 0)
 
     def _connected(self) -> duckdb.DuckDBPyConnection:
         if self._connection is None:
@@ -170,7 +185,7 @@ class DuckDBSpanExporter(SpanExporter):
             span_id=format(context.span_id, "016x"),
             parent_span_id=None if parent is None else format(parent.span_id, "016x"),
             trace_state=context.trace_state.to_header(),
-            flags=int(context.trace_flags),
+            flags=_flags(context, parent),
             name=span.name,
             kind=span.kind.value + 1,  # the SDK counts from 0 for internal, OTLP from 1
             start_time_unix_nano=span.start_time,
@@ -210,16 +225,12 @@ class DuckDBSpanExporter(SpanExporter):
         return known[1]
 
     def _before_fork(self) -> None:
+        """Let go of DuckDB: its threads do not exist in the child, which could not even close it."""
         self._lock.acquire()
+        self._disconnect()
 
-    def _after_fork_in_parent(self) -> None:
+    def _after_fork(self) -> None:
         self._lock.release()
-
-    def _after_fork_in_child(self) -> None:
-        """Leave the parent's connection alone; the next batch opens one of our own."""
-        _left_to_parent.append(self._connection)
-        self._connection = None
-        self._lock = Lock()
 
     def _at_exit(self) -> None:
         """Write what batch processors still hold, then stop.
@@ -230,13 +241,13 @@ class DuckDBSpanExporter(SpanExporter):
         """
         for found in gc.get_objects():
             if issubclass(type(found), BatchSpanProcessor) and found.span_exporter is self:
-                found.force_flush()
+                found.shutdown()  # refuses new spans, which a flush would wait for without end
         self.shutdown()
 
 
 _exporters: weakref.WeakSet[DuckDBSpanExporter] = weakref.WeakSet()
 _held_for_fork: list[DuckDBSpanExporter] = []
-_left_to_parent: list[duckdb.DuckDBPyConnection | None] = []
+_fork_lock = Lock()
 
 
 def _remember(
@@ -247,6 +258,12 @@ def _remember(
         known.clear()
     known[id(given)] = (given, made)
     return known[id(given)]
+
+
+def _flags(context: SpanContext, remote: SpanContext | None) -> int:
+    """OTLP's flags: those of the trace, and whether the other span is in another process."""
+    is_remote = remote is not None and remote.is_remote
+    return int(context.trace_flags) | _KNOWS_REMOTE | (_IS_REMOTE if is_remote else 0)
 
 
 def _event(event: Any) -> dict[str, Any]:
@@ -266,7 +283,7 @@ def _link(link: Any) -> dict[str, Any]:
     return {
         "trace_id": format(context.trace_id, "032x"),
         "span_id": format(context.span_id, "016x"),
-        "flags": int(context.trace_flags),
+        "flags": _flags(context, context),
         "attributes": link.attributes or {},
         **({"trace_state": state} if state else {}),
         **({"dropped_attributes_count": dropped} if dropped else {}),
@@ -274,24 +291,24 @@ def _link(link: Any) -> dict[str, Any]:
 
 
 def _before_fork() -> None:
-    for exporter in list(_exporters):
-        exporter._before_fork()
-        _held_for_fork.append(exporter)
+    _fork_lock.acquire()
+    _held_for_fork.extend(_exporters)
+    _call("_before_fork", _held_for_fork)
 
 
-def _after_fork_in_parent() -> None:
-    while _held_for_fork:
-        _held_for_fork.pop()._after_fork_in_parent()
-
-
-def _after_fork_in_child() -> None:
-    while _held_for_fork:
-        _held_for_fork.pop()._after_fork_in_child()
+def _after_fork() -> None:
+    _call("_after_fork", _held_for_fork)
+    _held_for_fork.clear()
+    _fork_lock.release()
 
 
 def _at_exit() -> None:
-    for exporter in list(_exporters):
-        exporter._at_exit()
+    _call("_at_exit", list(_exporters))
+
+
+def _call(method: str, exporters: list[DuckDBSpanExporter]) -> None:
+    for exporter in exporters:
+        getattr(exporter, method)()
 
 
 def _stop_before_worker_exit(_: object) -> None:
@@ -303,8 +320,8 @@ def _stop_before_worker_exit(_: object) -> None:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_before_fork,
-        after_in_parent=_after_fork_in_parent,
-        after_in_child=_after_fork_in_child,
+        after_in_parent=_after_fork,
+        after_in_child=_after_fork,
     )
 atexit.register(_at_exit)
 util.register_after_fork(_exporters, _stop_before_worker_exit)

@@ -82,7 +82,7 @@ def create(connection: duckdb.DuckDBPyConnection, path: Path, *, fill: str | Non
     made = folder / "store"
     try:
         folder.mkdir(mode=0o700)
-        _attach(connection, made, read_only=False)
+        _attach(connection, made, f"storage_version '{STORAGE_VERSION}'")
         try:
             connection.execute(_load("create_meta"))
             connection.execute(
@@ -163,7 +163,7 @@ def _attach_in_turn(
     wait = _FIRST_WAIT_SECONDS
     while True:
         try:
-            return _attach(connection, path, read_only=read_only)
+            return _attach(connection, path, "read_only" if read_only else "read_write")
         except duckdb.Error as error:
             if not _is_held(error):
                 raise StoreError(str(path), f"cannot be opened: {_reason(error)}") from error
@@ -182,10 +182,9 @@ def _is_held(error: duckdb.Error) -> bool:
     return isinstance(error, duckdb.ResourceInUseException) or "Could not set lock" in str(error)
 
 
-def _attach(connection: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> None:
+def _attach(connection: duckdb.DuckDBPyConnection, path: Path, options: str) -> None:
     # ATTACH takes no bound parameters: the name is quoted as SQL asks, quotes doubled.
     quoted = str(path).replace("'", "''")
-    options = "read_only" if read_only else f"storage_version '{STORAGE_VERSION}'"
     connection.execute(f"attach '{quoted}' as store ({options})")
     connection.execute("use store")
 
@@ -197,12 +196,12 @@ def _detach(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _content_key(connection: duckdb.DuckDBPyConnection, path: Path) -> bytes:
     try:
-        row = connection.execute(_load("read_meta")).fetchone()
+        rows = connection.execute(_load("read_meta")).fetchall()
     except duckdb.Error as error:
         raise StoreError(
             str(path), "is a DuckDB file but no otelbudget store: it has no table otelbudget_store"
         ) from error
-    version, key = row if row is not None else (0, b"")
+    version, key = rows[0] if rows else (0, b"")
     if version != SCHEMA_VERSION:
         raise StoreVersionError(str(path), found=int(version), expected=SCHEMA_VERSION)
     return bytes(key)

@@ -181,12 +181,8 @@ def json_value(value: Any) -> Any:
     match value:
         case None | bool():
             return value
-        case str():
-            return _text(value)
-        case int():
-            return int(value) if _MIN_INTEGER <= value <= _MAX_INTEGER else _digits(int(value))
-        case float():
-            return float(value) if math.isfinite(value) else _NOT_FINITE[str(float(value))]
+        case int() | float():
+            return _number(value)
         case bytes() | bytearray():
             return {"bytesValue": msgspec.to_builtins(bytes(value))}
         case Mapping():
@@ -200,9 +196,13 @@ def json_value(value: Any) -> Any:
 _NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
-def _digits(value: int) -> str:
+def _number(value: float) -> int | float | str:
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else _NOT_FINITE[str(float(value))]
+    if _MIN_INTEGER <= value <= _MAX_INTEGER:
+        return int(value)
     # Python refuses to write out integers of thousands of digits in decimal.
-    return str(value) if value.bit_length() <= _MAX_DECIMAL_BITS else hex(value)
+    return str(int(value)) if value.bit_length() <= _MAX_DECIMAL_BITS else hex(value)
 
 
 def _text(value: Any) -> str:
@@ -258,7 +258,7 @@ def scope(
     return Scope(_text(name), version, stored, dropped_attributes_count, schema_url or None)
 
 
-def span_row(  # noqa: PLR0913 - one argument for each field of an OTLP span
+def span_row(  # noqa: PLR0913, D417 - one argument for each field of an OTLP span
     content: Content,
     resource: Resource,
     scope: Scope,

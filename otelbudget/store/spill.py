@@ -3,6 +3,7 @@
 import os
 import secrets
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from otelbudget.store import sql
 from otelbudget.store.spans import SpanRow
 
 _load = partial(sql.load, "otelbudget.store")
+_MAGIC = b"PAR1"
 
 
 def folder(store: Path) -> Path:
@@ -21,7 +23,15 @@ def folder(store: Path) -> Path:
 
 def waiting(store: Path) -> list[str]:
     """The batches that wait, the oldest first."""
-    return sorted(str(path) for path in folder(store).glob("*.parquet"))
+    return sorted(str(path) for path in folder(store).glob("*.parquet") if _is_whole(path))
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file is Parquet to its end; a batch of ours always is."""
+    with suppress(OSError), path.open("rb") as file:
+        file.seek(-len(_MAGIC), os.SEEK_END)
+        return file.read() == _MAGIC
+    return False
 
 
 def write(connection: duckdb.DuckDBPyConnection, store: Path, rows: list[SpanRow]) -> None:

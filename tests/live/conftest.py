@@ -10,6 +10,7 @@ from openai import AsyncOpenAI, DefaultAsyncHttpxClient, DefaultHttpxClient, Ope
 from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 
+from otelbudget import Budget, Budgets, BudgetSpanProcessor
 from otelbudget.testing import FakeProvider, Reply
 
 # gpt-4o: 2.50 USD/Mtok * 20_000 + 10 USD/Mtok * 5_000 = 0.05 USD + 0.05 USD
@@ -148,3 +149,32 @@ def instrumented(provider: TracerProvider) -> Iterator[None]:
     instrumentor.instrument(tracer_provider=provider)
     yield
     instrumentor.uninstrument()
+
+
+@pytest.fixture
+def watch(provider: TracerProvider) -> Callable[..., BudgetSpanProcessor]:
+    """Makes a processor and adds it to the provider."""
+
+    def add(*budgets: Budget | Budgets, **options: Any) -> BudgetSpanProcessor:
+        processor = BudgetSpanProcessor(*budgets, **options)
+        provider.add_span_processor(processor)
+        return processor
+
+    return add
+
+
+@pytest.fixture
+def usage_of() -> Callable[[BudgetSpanProcessor], tuple[int, int, int]]:
+    """Calls, tokens and pico-USD of the one account a processor has, read at rest.
+
+    What was dropped is settled with the next span, so a span passes first.
+    """
+
+    def read(processor: BudgetSpanProcessor) -> tuple[int, int, int]:
+        bystander = TracerProvider()
+        bystander.add_span_processor(processor)
+        bystander.get_tracer("app").start_span("bystander").end()
+        [(_, account)] = processor.engine.ledger.accounts()
+        return account.calls, account.tokens, account.cost_pusd
+
+    return read

@@ -49,7 +49,7 @@ def command(
     output: str,
     strict: bool,
 ) -> None:
-    r"""Answer what was spent, on what, and what the numbers leave out.
+    """Answer what was spent, on what, and what the numbers leave out.
 
     Each model call counts once: where a parent repeats what its children used, or two
     instrumentations saw one call, it is not added again.

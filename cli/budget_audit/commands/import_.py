@@ -31,7 +31,7 @@ def command(
     output: str,
     strict: bool,
 ) -> None:
-    r"""Read traces into a DuckDB store.
+    """Read traces into a DuckDB store.
 
     All spans are added in one step: after a failed or interrupted import the store is as it was.
 

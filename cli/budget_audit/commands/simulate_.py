@@ -62,7 +62,7 @@ def command(
     output: str,
     strict: bool,
 ) -> None:
-    r"""Replay limits over recorded traces: what would they have stopped and saved.
+    """Replay limits over recorded traces: what would they have stopped and saved.
 
     The engine is the one that enforces live. It is assumed that a run would have gone on as
     recorded up to its stop. With --limit, a model without a known price counts nothing toward a

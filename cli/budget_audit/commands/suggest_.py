@@ -49,7 +49,7 @@ def command(
     output: str | None,
     strict: bool,
 ) -> None:
-    r"""Suggest a limit per workflow from what its runs needed.
+    """Suggest a limit per workflow from what its runs needed.
 
     A workflow is the name of the root span, with the agent it names. A limit bounds what the wanted
     share of runs needs with 90 % confidence, by order statistics; where the runs are too few there

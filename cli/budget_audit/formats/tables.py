@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -12,12 +11,11 @@ from otelbudget.audit.replay import Replay, ScopeOutcome
 from otelbudget.audit.spend import Finding, InputFacts, Spend, Totals
 from otelbudget.audit.suggest import Suggestion
 from otelbudget.audit.sweep import SweepPoint
-from otelbudget.budgets.config import LimitKind
+from otelbudget.errors import unit
 from otelbudget.ingest import ReadReport
 
 _MAX_ROWS = 25
 _MAX_SWEEP_ROWS = 100
-_BAR_CELLS = 12
 
 
 def audit(spend: Spend, by: Sequence[str]) -> RenderableType:
@@ -30,10 +28,9 @@ def audit(spend: Spend, by: Sequence[str]) -> RenderableType:
     )
     table = _table(*by, title=f"Spend by {', '.join(by)}")
     for name in ("calls", "input", "cached", "output", "list cost", "share"):
-        table.add_column(name, justify="right")
-    table.add_column("")
+        table.add_column(name, justify="right", no_wrap=True)
     for group in spend.groups[:_MAX_ROWS]:
-        keys = [_key_text(name, value) for name, value in group.key.items()]
+        keys = [_shrinking(_key_text(name, value)) for name, value in group.key.items()]
         table.add_row(*keys, *_sums(group.totals, totals))
     return Group(
         headline,
@@ -50,7 +47,7 @@ def import_(report: ReadReport, facts: InputFacts, store: str) -> RenderableType
     formats = ", ".join(f"{count} {name}" for name, count in report.formats.items())
     return Text.assemble(
         (f"{report.spans:,} spans", "bold"),
-        f" of {_traces(facts.traces)} from {report.files:,} files ({formats}) into {store}",
+        f" of {_traces(facts.traces)} from {_files(report.files)} ({formats}) into {store}",
         f"; {duplicates:,} were delivered twice and count once" if duplicates else "",
     )
 
@@ -64,7 +61,8 @@ def simulate(
     total = replay.spent_pusd + replay.avoided_pusd
     share = f" ({_percent(replay.avoided_pusd, total)})" if total else ""
     headline = Text.assemble(
-        f"{len(replay.stopped):,} of {_traces(replay.scopes)} would have been stopped, ",
+        f"{len(replay.stopped):,} of {_traces(replay.scopes)} with model calls ",
+        "would have been stopped, ",
         f"{replay.calls_denied:,} of {replay.calls:,} calls refused, ",
         (f"{short_money(replay.avoided_pusd)} avoided", "bold"),
         f" of {short_money(total)}{share}",
@@ -76,7 +74,7 @@ def simulate(
     for limit in replay.limits:
         limits.add_row(
             limit.budget,
-            f"{amount(limit.kind, limit.limit)} {_unit(limit.kind)} per trace",
+            f"{amount(limit.kind, limit.limit)} {unit(limit.kind)} per trace",
             f"{limit.scopes_reached:,}",
             f"{limit.scopes_stopped:,}",
             f"{limit.calls_denied:,}",
@@ -84,7 +82,8 @@ def simulate(
         )
     parts.append(limits)
     if replay.stopped:
-        parts += ["", _stopped(replay.stopped), *_more(replay.stopped, _MAX_ROWS)]
+        stopped = _stopped(replay.stopped, has_several_limits=len(replay.limits) > 1)
+        parts += ["", stopped, *_more(replay.stopped, _MAX_ROWS)]
     if sweep:
         parts += ["", _sweep(sweep)]
     return Group(*parts)
@@ -92,11 +91,12 @@ def simulate(
 
 def suggest(suggestions: Sequence[Suggestion], covers: float) -> RenderableType:
     """A limit per workflow, or why there is none."""
-    title = f"Limits that let {covers:.0%} of a workflow's runs through, with 90 % confidence"
+    share = f"{100 * covers:g} %"
+    title = f"Limits that let {share} of a workflow's runs through, with 90 % confidence"
     table = _table("workflow", title=title)
-    for name in ("runs", "left out", "limit", "90 % interval", "dearest run"):
-        table.add_column(name, justify="right")
-    table.add_column("later runs stopped")
+    for name in ("runs", "left out", "limit", "90 % interval"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("stopped later")
     for each in suggestions:
         left_out = sum(len(part.trace_ids) for part in each.left_out)
         limit, interval = each.why_not or "", ""
@@ -104,12 +104,11 @@ def suggest(suggestions: Sequence[Suggestion], covers: float) -> RenderableType:
             limit = f"{money(each.limit_pusd)} USD"
             interval = " to ".join(short_money(end) for end in each.interval_pusd)
         table.add_row(
-            each.workflow,
+            _shrinking(each.workflow),
             f"{each.eligible:,}",
             f"{left_out:,}" if left_out else "",
             Text(limit, style="bold" if each.limit_pusd is not None else "dim"),
             interval,
-            short_money(each.highest_pusd),
             _holdout(each),
         )
     notes = [
@@ -117,15 +116,23 @@ def suggest(suggestions: Sequence[Suggestion], covers: float) -> RenderableType:
         for each in suggestions
         for part in each.left_out
     ]
-    return Group(table, *(Padding(note, (0, 0, 0, 1)) for note in notes))
+    if any(each.limit_pusd is not None for each in suggestions):
+        text = "A limit is rounded up to three digits; the interval is that of the wanted share."
+        notes.append(Text(text, style="dim"))
+    return Group(table, *notes)
 
 
 def _table(*names: str, title: str) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in names:
-        table.add_column(name, overflow="fold")
+        table.add_column(name)
     table.header_style = "bold"
     return table
+
+
+def _shrinking(text: str) -> Text:
+    """Text of a column that gives way where the terminal is narrow; the others stay whole."""
+    return Text(text, no_wrap=True, overflow="ellipsis")
 
 
 def _sums(totals: Totals, whole: Totals) -> tuple[str, ...]:
@@ -139,34 +146,30 @@ def _sums(totals: Totals, whole: Totals) -> tuple[str, ...]:
         f"{totals.output_tokens:,}",
         shown,
         _percent(cost, all_cost),
-        _bar(cost, all_cost),
     )
 
 
-def _bar(part: int, whole: int) -> str:
-    cells = round(_BAR_CELLS * part / whole) if whole else 0
-    return "█" * cells
-
-
 def _findings(findings: Iterable[Finding]) -> list[RenderableType]:
-    lines: list[RenderableType] = []
+    lines = Table.grid(padding=(0, 1, 0, 0))
     for finding in findings:
         is_warning = finding.severity == "warn"
-        mark = Text("! " if is_warning else "- ", style="yellow" if is_warning else "dim")
+        mark = Text("!" if is_warning else "-", style="yellow" if is_warning else "dim")
         example = f" (e.g. trace {finding.trace_ids[0]})" if finding.trace_ids else ""
-        lines.append(Text.assemble(mark, finding.text, (example, "dim")))
-    return ["", Text("Findings", style="bold"), *lines] if lines else []
+        lines.add_row(mark, Text.assemble(finding.text, (example, "dim")))
+    return ["", Text("Findings", style="bold"), lines] if lines.row_count else []
 
 
-def _stopped(stopped: Sequence[ScopeOutcome]) -> Table:
-    table = _table("stopped trace", "limit", "at", title="Stopped, dearest first")
-    for name in ("calls made", "refused", "spent", "avoided"):
-        table.add_column(name, justify="right")
+def _stopped(stopped: Sequence[ScopeOutcome], *, has_several_limits: bool) -> Table:
+    table = _table(title="Stopped, dearest first")
+    table.add_column("stopped trace", no_wrap=True)
+    table.add_column("limit" if has_several_limits else "at", no_wrap=True)
+    for name in ("made", "refused", "spent", "avoided"):
+        table.add_column(name, justify="right", no_wrap=True)
     for scope in stopped[:_MAX_ROWS]:
+        limit = f"{amount(scope.kind, scope.limit)} {unit(scope.kind)}"
         table.add_row(
             scope.scope,
-            f"{amount(scope.kind, scope.limit)} {_unit(scope.kind)}",
-            day(scope.stopped_at),
+            limit if has_several_limits else day(scope.stopped_at),
             f"{scope.calls_allowed:,}",
             f"{scope.calls_denied:,}",
             short_money(scope.spent_pusd),
@@ -181,7 +184,7 @@ def _sweep(points: Sequence[SweepPoint]) -> Table:
         table.add_column(name, justify="right")
     for point in points[:_MAX_SWEEP_ROWS]:
         table.add_row(
-            f"{amount(point.kind, point.limit)} {_unit(point.kind)}",
+            f"{amount(point.kind, point.limit)} {unit(point.kind)}",
             f"{point.scopes_reached:,}",
             f"{point.scopes_stopped:,}",
             "?" if point.false_stops is None else f"{point.false_stops:,}",
@@ -202,6 +205,8 @@ def _holdout(suggestion: Suggestion) -> str:
 def _judged(false_stops: int | None) -> str:
     if false_stops is None:
         return "Whether a stopped run was good cannot be told: no root span has ended."
+    if not false_stops:
+        return "None of the stopped runs had ended without an error: no good run lost."
     return f"{false_stops:,} of the stopped runs had ended without an error: good runs lost."
 
 
@@ -214,16 +219,16 @@ def _key_text(name: str, value: str | None) -> str:
     return value if value is not None else f"(no {name})"
 
 
-def _unit(kind: LimitKind) -> str:
-    return "USD" if kind is LimitKind.COST_USD else str(kind)
-
-
 def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.0f} %" if whole else ""
 
 
 def _traces(count: int) -> str:
     return "1 trace" if count == 1 else f"{count:,} traces"
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count:,} files"
 
 
 def _span_of_days(facts: InputFacts) -> str:

@@ -82,7 +82,7 @@ parted as (
 grouped as (
     select
         *,
-        count(*) filter (where is_later) over (
+        sum(coalesce(is_later, false)::int) over (
             partition by told_id
             order by start_time_unix_nano, trace_id, span_id, call_id
             rows between unbounded preceding and current row

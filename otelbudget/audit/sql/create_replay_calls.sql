@@ -4,6 +4,6 @@ create or replace table replay_calls (
     span_id varchar,
     start_time_unix_nano bigint,
     end_time_unix_nano bigint,
-    amount bigint,
-    list_cost_pusd bigint
+    amount hugeint,
+    list_cost_pusd hugeint
 )

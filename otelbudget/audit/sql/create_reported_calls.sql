@@ -21,6 +21,6 @@ create or replace table reported_calls (
     cache_write_input_tokens bigint,
     reasoning_output_tokens bigint,
     cache_rule varchar,
-    list_cost_pusd bigint,
+    list_cost_pusd hugeint,
     reported_cost_usd varchar
 )

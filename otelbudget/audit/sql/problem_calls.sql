@@ -11,9 +11,9 @@ from (
             when not has_usage and is_error then 'failed'
             when not has_usage then 'without_usage'
             when list_cost_pusd is null then 'unpriced'
-            when try_cast(reported_cost_usd as decimal(38, 12)) > 0
+            when try_cast(reported_cost_usd as decimal(24, 12)) > 0
                 and abs(
-                    try_cast(reported_cost_usd as decimal(38, 12)) * 1000000000000
+                    try_cast(reported_cost_usd as decimal(24, 12)) * 1000000000000
                     - list_cost_pusd
                 ) * 100 > list_cost_pusd
                 then 'reported_differs'

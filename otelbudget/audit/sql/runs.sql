@@ -22,7 +22,7 @@ select
     coalesce(named.agent, '') as agent,
     sums.trace_id,
     root.start_time_unix_nano,
-    coalesce(sums.list_cost_pusd, 0)::bigint as list_cost_pusd,
+    coalesce(sums.list_cost_pusd, 0) as list_cost_pusd,
     case
         when not root.has_root then 'root span missing'
         when not root.root_ended then 'root span not ended'

@@ -23,7 +23,7 @@ select
     coalesce(sum(cache_write_input_tokens), 0) as cache_write_input_tokens,
     coalesce(sum(reasoning_output_tokens), 0) as reasoning_output_tokens,
     sum(list_cost_pusd) as list_cost_pusd,
-    sum(try_cast(reported_cost_usd as decimal(38, 12))) as reported_cost_usd,
+    sum(try_cast(reported_cost_usd as decimal(24, 12))) as reported_cost_usd,
     count(*) filter (where has_usage and list_cost_pusd is null) as unpriced_calls,
     coalesce(sum(input_tokens) filter (where list_cost_pusd is null), 0) as unpriced_input_tokens,
     coalesce(sum(output_tokens) filter (where list_cost_pusd is null), 0) as unpriced_output_tokens,

@@ -1,0 +1,95 @@
+"""docs/cli.md says what the command line does: its help, its JSON keys and its codes."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from budget_audit.app import app
+from click.testing import CliRunner
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "cli.md").read_text("utf-8")
+TRACES = str(ROOT / "sample_traces" / "traces.jsonl")
+
+_WARNING_CODE = re.compile(
+    r"(?:warn|unreadable|on_damage|_NotJsonError)\(\s*\"([a-z]+(?:_[a-z0-9]+)+)\""
+)
+_FINDING_CODE = re.compile(r"\"([a-z_]+)\",\s*\"(?:info|warn)\",")
+# Keys under these are names that the user or the traces gave, or the keys of a budgets file.
+_OPEN = {"formats", "budgets", "key", "scope"}
+
+
+def test_the_help_is_up_to_date() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs" / "make_cli.py", "--check"],
+        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'cli'}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+def keys(document: object, name: str = "") -> Iterator[str]:
+    """Every key of a document, at any depth, that the library chose."""
+    if isinstance(document, dict) and name not in _OPEN:
+        for key, value in document.items():
+            yield key
+            yield from keys(value, key)
+    elif isinstance(document, list):
+        for value in document:
+            yield from keys(value, name)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["audit", TRACES], id="audit"),
+        pytest.param(
+            ["simulate", TRACES, "--limit", "calls=20", "--sweep", "calls=5:40:2"], id="simulate"
+        ),
+        pytest.param(["suggest", TRACES], id="suggest"),
+        pytest.param(["import", TRACES, "--store", "made.duckdb"], id="import"),
+    ],
+)
+def test_every_json_key_is_explained(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, [*arguments, "--format", "json"])
+    document: dict[str, Any] = json.loads(result.stdout)
+    explained = {part for code in re.findall(r"`([^`\n]+)`", PAGE) for part in code.split(".")}
+
+    assert set(keys(document)) <= explained
+
+
+def codes(pattern: re.Pattern[str], *folders: str) -> set[str]:
+    """The codes that the sources of some folders give."""
+    files = [file for folder in folders for file in (ROOT / folder).rglob("*.py")]
+    return {code for file in files for code in pattern.findall(file.read_text("utf-8"))}
+
+
+def listed(heading: str) -> set[str]:
+    """The codes in the table below a heading."""
+    _, _, rest = PAGE.partition(f"\n## {heading}\n")
+    return set(re.findall(r"^\| `([a-z_0-9]+)`", rest.partition("\n## ")[0], re.MULTILINE))
+
+
+def test_every_warning_code_is_listed() -> None:
+    given = codes(_WARNING_CODE, "otelbudget/ingest", "cli/budget_audit")
+
+    assert {"truncated_gzip", "unreadable_counts"} <= given
+    assert given <= listed("Warnings")
+
+
+def test_every_finding_code_is_listed() -> None:
+    given = codes(_FINDING_CODE, "otelbudget/audit")
+
+    assert {"unpriced_calls", "orphan_spans"} <= given
+    assert given <= listed("Findings")
