@@ -6,10 +6,21 @@ Facts are attributes; the sentence is built from them and ends with what to do.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 
 class OtelBudgetError(Exception):
-    """Base of every error this library raises on purpose."""
+    """Base of every error this library raises on purpose. It can be pickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args), self.__dict__
+
+
+def _restored(kind: type[OtelBudgetError], args: tuple[Any, ...]) -> OtelBudgetError:
+    """An error of a kind as pickle makes it again; its attributes follow."""
+    error = kind.__new__(kind)
+    error.args = args
+    return error
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +101,6 @@ class BudgetExceededError(OtelBudgetError, RuntimeError):
         super().__init__(facts.sentence())
         self.facts = facts
 
-    def __reduce__(self) -> tuple[type["BudgetExceededError"], tuple[BudgetFacts]]:
-        return type(self), (self.facts,)
-
     @property
     def budget(self) -> str:
         """Name of the budget that refused the call."""
@@ -159,9 +167,6 @@ class UnknownModelError(OtelBudgetError, RuntimeError):
         )
         self.provider = provider
         self.model = model
-
-    def __reduce__(self) -> tuple[type["UnknownModelError"], tuple[str | None, str | None]]:
-        return type(self), (self.provider, self.model)
 
 
 class BudgetConfigError(OtelBudgetError, ValueError):

@@ -88,12 +88,7 @@ class Gatekeeper:
         if is_known:
             accounting.settle(gated.admission, complete)
         else:
-            accounting.emitter.once(
-                f"usage {gated.provider} {gated.request_model}",
-                "A response of model %r came without usage, so its tokens and cost are unknown; "
-                "for streams of chat completions set stream_options={'include_usage': True}.",
-                gated.request_model,
-            )
+            self._tell_unknown(gated, has_response=call is not None)
         _write_event(gated, complete)
         if is_known:
             gated.span = None
@@ -133,6 +128,20 @@ class Gatekeeper:
     def failed(self, where: str) -> None:
         """Log a fault of ours that is being handled, once per place."""
         self._accounting.emitter.failed(where)
+
+    def _tell_unknown(self, gated: GatedCall, *, has_response: bool) -> None:
+        what = (
+            "came without usage, so its tokens and cost are unknown; for streams of chat "
+            "completions set stream_options={'include_usage': True}"
+            if has_response
+            else "did not arrive, so what the provider bills for it is unknown"
+        )
+        self._accounting.emitter.once(
+            f"usage {gated.provider} {gated.request_model} {has_response}",
+            "A response of model %r %s.",
+            gated.request_model,
+            what,
+        )
 
     def _admission(self, span: Span) -> Admission:
         """The admission of the span that already stands for this call, else a new one."""

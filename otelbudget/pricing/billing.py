@@ -1,6 +1,6 @@
 """From a model call to what it costs: the one place where tokens become money."""
 
-from decimal import Decimal
+from decimal import Context, Decimal
 from enum import StrEnum
 
 import msgspec
@@ -64,19 +64,24 @@ def bill(call: ModelCall, book: PriceBook, unknown_model: UnknownModel) -> Charg
     return Charge(call.model, usage.total_tokens, None, ceiling)
 
 
+# Apart from the application's own decimal context, which may round.
+_EXACT = Context(prec=100)
+
+
 def usd(amount_pusd: int) -> Decimal:
-    """Pico-USD as exact US dollars."""
-    amount = Decimal(amount_pusd).scaleb(-12).normalize()
-    return amount if amount.as_tuple().exponent < 0 else amount.quantize(Decimal(1))  # type: ignore[operator] # the amount is finite
+    """Pico-USD as exact US dollars, without trailing zeros."""
+    whole, decimals = divmod(abs(amount_pusd), PUSD_PER_USD)
+    digits = f"{whole}.{decimals:012d}".rstrip("0").rstrip(".")
+    return Decimal(f"-{digits}" if amount_pusd < 0 else digits)
 
 
 def pusd(amount_usd: Decimal) -> int:
     """US dollars as pico-USD.
 
     Raises:
-        ValueError: The amount has more than twelve decimals.
+        ValueError: The amount is not finite or has more than twelve decimals.
     """
-    amount = amount_usd.scaleb(12)
-    if amount != amount.to_integral_value():
+    amount = amount_usd.scaleb(12, context=_EXACT)
+    if not amount.is_finite() or amount != amount.to_integral_value(context=_EXACT):
         raise ValueError(f"{amount_usd} USD is finer than a pico-dollar")
     return int(amount)
