@@ -183,7 +183,9 @@ def _findings(store: Store) -> tuple[Finding, ...]:
         text = "spans repeat the usage of calls that are counted, and were not added again"
         findings.append(_finding("repeated_usage", "info", text, repeated))
     if cycles := store.rows(_load("cycles")):
-        text = "times the parents of spans go round in a circle; the earliest span counts as the top"
+        text = (
+            "times the parents of spans go round in a circle; the earliest span counts as the top"
+        )
         findings.append(_finding("parent_cycles", "warn", text, cycles))
     return tuple(findings)
 

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import RLock
 
 from opentelemetry import metrics, trace
@@ -16,7 +16,7 @@ from otelbudget.budgets.ledger import Account
 from otelbudget.errors import display, display_usd, unit
 from otelbudget.genai import semconv
 from otelbudget.genai.usage import ModelCall
-from otelbudget.pricing.billing import Charge, usd
+from otelbudget.pricing.billing import PUSD_PER_USD, Charge, usd
 
 logger = logging.getLogger("otelbudget")
 
@@ -84,7 +84,7 @@ class Emitter:
             "provider": self._label("provider", call.provider),
         }
         if charge.list_cost_pusd is not None:
-            self._cost.add(float(usd(charge.list_cost_pusd)), labels)
+            self._cost.add(charge.list_cost_pusd / PUSD_PER_USD, labels)
         elif call.usage is not None:
             self._tell_unknown_price(call, charge)
         if call.usage is not None:
@@ -112,8 +112,10 @@ class Emitter:
                 semconv.DENIED_EVENT, _event(budget, refusal.kind, limit=limit, usage=usage)
             )
 
-    def tell(self, notices: Iterable[Notice]) -> None:
+    def tell(self, notices: Sequence[Notice]) -> None:
         """Write each notice to the log and as an event on the current span."""
+        if not notices:
+            return
         span = trace.get_current_span()
         for notice in notices:
             logger.warning("%s", _sentence(notice))

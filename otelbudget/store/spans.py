@@ -138,9 +138,16 @@ class Content:
     def attributes(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
         """The attributes as they are stored: JSON values, content replaced unless kept."""
         stored = {}
+        known = self._known
         for key, value in attributes.items():
-            if type(value) is str and len(value) <= MAX_TEXT_BYTES and value.isascii():
-                stored[key] = self._value(key, value) if self._is_content(key) else value
+            kind = type(value)
+            if kind is str and len(value) <= MAX_TEXT_BYTES and value.isascii():
+                is_content = known.get(key)
+                if is_content is None:
+                    is_content = self._is_content(key)
+                stored[key] = self._value(key, value) if is_content else value
+            elif kind is int and _MIN_INTEGER <= value <= _MAX_INTEGER:
+                stored[key] = value
             else:
                 stored[key] = self._value(key, value)
         return stored

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from budget_audit.loading import Loaded, load
 
 Span = dict[str, Any]

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from budget_audit.loading import Loaded
+
 from otelbudget.audit.spend import Spend, spend
 
 Make = Callable[..., Any]
@@ -28,9 +28,7 @@ def calls(answer: Spend) -> tuple[int, int | None]:
     return answer.totals.model_calls, answer.totals.list_cost_pusd
 
 
-def test_two_usage_spans_above_each_other_count_once(
-    span: Make, usage: Make, spent: Make
-) -> None:
+def test_two_usage_spans_above_each_other_count_once(span: Make, usage: Make, spent: Make) -> None:
     """The earlier one is the top of the cycle and repeats the later one's usage."""
     answer = spent(
         span(1, 1, 2, name="outer", at=(0, 100), **usage()),
@@ -178,9 +176,7 @@ def test_two_instrumentations_of_calls_that_share_a_response_id_count_each_call_
     assert calls(spent(*twice)) == (3, 3 * ONE_CALL)
 
 
-def test_of_twins_the_one_that_knows_the_cache_counts(
-    span: Make, usage: Make, spent: Make
-) -> None:
+def test_of_twins_the_one_that_knows_the_cache_counts(span: Make, usage: Make, spent: Make) -> None:
     cached = usage(response_id="r") | {"gen_ai.usage.cache_read.input_tokens": 800}
 
     answer = spent(
@@ -242,10 +238,19 @@ def test_an_object_where_a_text_belongs_changes_nothing(
 def test_a_model_of_any_name_is_unpriced_and_not_free(
     span: Make, usage: Make, counted: Callable[..., Loaded]
 ) -> None:
-    models = ["x" * 5_000, "\x1b[31mred", "[bold]x[/bold]", "'; drop table spans; --", 'a\n"b",c', "😀"]
+    models = [
+        "x" * 5_000,
+        "\x1b[31mred",
+        "[bold]x[/bold]",
+        "'; drop table spans; --",
+        'a\n"b",c',
+        "😀",
+    ]
 
     answer = spend(
-        counted(span(trace, 1, **usage(model=model)) for trace, model in enumerate(["", *models], 1)).store
+        counted(
+            span(trace, 1, **usage(model=model)) for trace, model in enumerate(["", *models], 1)
+        ).store
     )
 
     assert calls(answer) == (7, None)
@@ -253,9 +258,7 @@ def test_a_model_of_any_name_is_unpriced_and_not_free(
     assert {group.key["model"] for group in answer.groups} == {None, *models}
 
 
-def test_the_cost_of_absurd_counts_does_not_overflow(
-    span: Make, usage: Make, spent: Make
-) -> None:
+def test_the_cost_of_absurd_counts_does_not_overflow(span: Make, usage: Make, spent: Make) -> None:
     answer = spent(*(span(1, number, **usage(10**12, 10**12)) for number in range(1, 11)))
 
     # 10 calls * (2.50 + 10) USD/Mtok * 10^6 Mtok = 125_000_000 USD

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from budget_audit.loading import Loaded, load
 from openai import DefaultHttpxClient, OpenAI
 from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from budget_audit.loading import Loaded, load
 from otelbudget import Budget, BudgetExceededError, BudgetSpanProcessor, DuckDBSpanExporter
 from otelbudget.audit.replay import Replay, recorded_calls, replay
 from otelbudget.audit.spend import Spend, spend
@@ -25,7 +26,7 @@ REPLIES = [
     Reply(input_tokens=1_000, output_tokens=100, cache_read_input_tokens=800),  # 0.0025 USD
 ]
 COSTS = [3_500_000_000, 5_500_000_000, 5_500_000_000, 2_500_000_000]  # in pico-USD
-MESSAGES = [{"role": "user", "content": "hello"}]
+MESSAGES: Any = [{"role": "user", "content": "hello"}]
 Run = Callable[..., int]
 
 
@@ -59,7 +60,7 @@ def live_run(fake_provider: FakeProvider, store: Path, *, is_instrumented: bool)
             base_url=fake_provider.openai_base_url,
             api_key="none",
             max_retries=0,
-            http_client=DefaultHttpxClient(verify=False),  # noqa: S501 - HTTP on the loopback
+            http_client=DefaultHttpxClient(verify=False),
         )
         tracer, denied = provider.get_tracer("app"), 0
         agent = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "writer"}
@@ -67,7 +68,7 @@ def live_run(fake_provider: FakeProvider, store: Path, *, is_instrumented: bool)
             for _ in replies:
                 with tracer.start_as_current_span("step"):
                     try:
-                        client.chat.completions.create(model="gpt-4o", messages=MESSAGES)  # type: ignore[call-overload] - a plain dict
+                        client.chat.completions.create(model="gpt-4o", messages=MESSAGES)
                     except BudgetExceededError:
                         denied += 1
             if agent_repeats_usage:
@@ -155,17 +156,17 @@ LIMITS = [
 
 @pytest.mark.parametrize(("limit", "refused"), LIMITS)
 def test_replay_of_an_audit_mode_run_refuses_what_enforcing_refuses(
-    limit: dict[str, str | int],
+    limit: dict[str, Any],
     refused: int,
     live_run: Run,
     store: Path,
 ) -> None:
-    live_run(Budget(**limit, mode="audit"))  # type: ignore[arg-type] - one of each kind
+    live_run(Budget(**limit, mode="audit"))
     observed = load([str(store)])
     store.unlink()
-    denied = live_run(Budget(**limit))  # type: ignore[arg-type]
+    denied = live_run(Budget(**limit))
 
-    result = replayed(observed, Budget(**limit))  # type: ignore[arg-type]
+    result = replayed(observed, Budget(**limit))
 
     assert result.calls == 4
     assert result.calls_denied == denied == refused

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from budget_audit.loading import Loaded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from budget_audit.loading import Loaded
 from otelbudget.audit.calls import build_model_calls
 from otelbudget.audit.replay import RecordedCall, recorded_calls, replay
 from otelbudget.audit.sweep import sweep
@@ -220,9 +220,7 @@ def spans_and_calls() -> tuple[list[Any], list[Made]]:
         cost = 0 if is_free else input_tokens * IN_PUSD + output_tokens * OUT_PUSD
         spans.append((trace, number, (each.start, each.end), input_tokens, output_tokens, is_free))
         total = input_tokens + output_tokens
-        calls.append(
-            Made(f"{trace:032x}", f"{number:016x}", each.start, each.end, cost, total)
-        )
+        calls.append(Made(f"{trace:032x}", f"{number:016x}", each.start, each.end, cost, total))
     return spans, calls
 
 
@@ -238,7 +236,9 @@ def test_spans_in_a_file_are_replayed_as_the_rules_say(
     raw, made = spans_and_calls
     free = {"gen_ai.provider.name": "ollama", "gen_ai.request.model": "llama3.2:3b"}
     loaded = counted(
-        span(trace, number, 999, at=at, **(usage(tokens_in, tokens_out) | (free if is_free else {})))
+        span(
+            trace, number, 999, at=at, **(usage(tokens_in, tokens_out) | (free if is_free else {}))
+        )
         for trace, number, at, tokens_in, tokens_out, is_free in raw
     )
     calls, timeless = recorded_calls(loaded.store, loaded.book, UnknownModel.ALLOW)

@@ -5,9 +5,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
-from click.testing import CliRunner
-
 from budget_audit import app as command_line
+from click.testing import CliRunner
 
 
 class Ran(NamedTuple):

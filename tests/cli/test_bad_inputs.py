@@ -74,9 +74,7 @@ def test_orphans_are_a_finding(bad: Path, audit: Call) -> None:
 
 def test_a_cut_off_last_line_is_a_warning_and_the_rest_is_read(bad: Path, run: Call) -> None:
     file = bad / "03_truncated_last_line.jsonl"
-    sentence = (
-        f"{file}:125: is cut off midway: the JSON value that begins here has no end after 2130 bytes"
-    )
+    sentence = f"{file}:125: is cut off midway: the JSON value that begins here has no end after 2130 bytes"
 
     ran = run("audit", file, "--format", "json")
 
@@ -165,8 +163,10 @@ def test_an_import_into_a_file_that_is_no_store_leaves_it_as_it_was(
     other = tmp_path / "notes.txt"
     other.write_text("not a database")
     database = tmp_path / "other.duckdb"
-    old = {"storage_compatibility_version": "v1.0.0"}  # what a store of ours can be attached to
-    with duckdb.connect(str(database), config=old) as connection:
+    # Of the age that a store of ours has, so that it can be attached like one.
+    with duckdb.connect(
+        str(database), config={"storage_compatibility_version": "v1.0.0"}
+    ) as connection:
         connection.execute("create table kept (n integer)")
     before = database.read_bytes()
 

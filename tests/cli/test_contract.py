@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
-
 from budget_audit import app as command_line
+from click.testing import CliRunner
 
 Call = Callable[..., Any]
 ROOT = Path(__file__).parents[2]
@@ -343,7 +342,8 @@ def test_since_and_until_keep_whole_traces_in_simulate(simulate: Call) -> None:
     limit = ("--limit", "calls=5")
 
     parts = [
-        simulate(SAMPLE, *limit, option, "2026-11-09")["totals"] for option in ("--since", "--until")
+        simulate(SAMPLE, *limit, option, "2026-11-09")["totals"]
+        for option in ("--since", "--until")
     ]
 
     whole = simulate(SAMPLE, *limit)["totals"]
@@ -364,9 +364,7 @@ def test_the_same_spans_from_files_a_folder_a_store_and_standard_input_count_onc
     store = tmp_path / "store.duckdb"
     assert run("import", base, "--store", store).code == 0
 
-    ran = run(
-        "audit", base, other, folder, store, "-", "--format", "json", stdin=base.read_bytes()
-    )
+    ran = run("audit", base, other, folder, store, "-", "--format", "json", stdin=base.read_bytes())
 
     answer = ran.json
     assert answer["totals"] == audit(base)["totals"]
@@ -440,7 +438,7 @@ def test_an_interrupted_import_leaves_nothing(
 
 
 def test_the_app_can_be_called_by_other_programs() -> None:
-    """click's own runner calls the group without `main()`."""
+    """Click's own runner calls the group without `main()`."""
     result = CliRunner().invoke(command_line.app, ["audit", str(SAMPLE), "--format", "json"])
 
     assert result.exit_code == 0

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from budget_audit.formats.documents import simulate as simulate_document
 from budget_audit.loading import load
 from budget_audit.options import budget_of
+
 from otelbudget.audit.replay import recorded_calls, replay
 from otelbudget.audit.spend import input_facts
 from otelbudget.budgets.config import Budgets, LimitKind
@@ -85,7 +85,7 @@ def test_every_file_with_a_call_is_held(recorded_traces: Path) -> None:
 def test_audit_gives_the_expected_totals_also_by_model(
     name: str, recorded_traces: Path, audit: Call
 ) -> None:
-    expected = expected_of(recorded_traces, name.split("/")[0])[name]
+    expected = expected_of(recorded_traces, name.split("/", maxsplit=1)[0])[name]
 
     answer = audit(recorded_traces / name)
 
@@ -121,7 +121,7 @@ def test_a_store_of_all_files_gives_their_sums(
 def limit_of(name: str) -> str:
     """The option that says what a key such as "usd_0.05" of the expected replays says."""
     kind, _, amount = name.partition("_")
-    return f"{ {'usd': 'cost_usd'}.get(kind, kind)}={amount}"
+    return f"{ {'usd': 'cost_usd'}.get(kind, kind) }={amount}"
 
 
 MONEY = ("spent_usd", "avoided_usd", "worst_overshoot")

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from budget_audit.loading import load
+
 from otelbudget.audit.spend import spend
 
 Call = Callable[..., Any]

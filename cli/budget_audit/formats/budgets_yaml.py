@@ -8,6 +8,8 @@ from budget_audit.formats.values import day, money
 from otelbudget.audit.spend import InputFacts
 from otelbudget.audit.suggest import Suggestion, rounded_up
 
+_MAX_COMMENT = 200
+
 
 def budgets_yaml(suggestions: Sequence[Suggestion], facts: InputFacts, covers: float) -> str:
     """The text of a budgets file; it holds at least one budget, or "" where nothing is known.
@@ -60,8 +62,9 @@ def _tier(suggestion: Suggestion) -> list[str]:
 
 
 def _comment(text: str) -> str:
-    """Text that cannot end a comment."""
-    return " ".join(text.split()) or "(unnamed)"
+    """Text that cannot end a comment, nor hold what YAML refuses even there."""
+    printable = "".join(char if char.isprintable() else " " for char in text[:_MAX_COMMENT])
+    return " ".join(printable.split()) or "(unnamed)"
 
 
 def _key(text: str) -> str:
