@@ -31,7 +31,8 @@ lint: $(READY) ## Check format, style, types and the direction of imports
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/mypy tests
+	@$(BIN)/mypy --explicit-package-bases tests examples docs dashboards
+	@$(BIN)/mypy sample_traces/*.py
 	@$(BIN)/lint-imports
 
 format: $(READY) ## Rewrite the sources in the project's format

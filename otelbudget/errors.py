@@ -70,7 +70,6 @@ class BudgetFacts:
         )
 
 
-
 def unit(kind: str) -> str:
     """The unit of a limit kind for a sentence: "USD", "tokens" or "calls"."""
     return "USD" if kind == "cost_usd" else kind

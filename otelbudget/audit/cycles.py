@@ -34,11 +34,14 @@ def cut_cycles(store: Store) -> None:
     links = map(_Link._make, store.rows(_load("links_that_may_cycle")))
     for trace_id, in_trace in groupby(links, lambda link: link.trace_id):
         by_span = {link.span_id: link for link in in_trace}
-        for cycle in _cycles(by_span):
-            tops.append((trace_id, min(cycle, key=lambda link: link.earliness).span_id))
+        tops += [(trace_id, _top(cycle)) for cycle in _cycles(by_span)]
     if tops:
         store.fill("cycle_tops", tops)
         store.execute(_load("cut_cycles"))
+
+
+def _top(cycle: Sequence[_Link]) -> str:
+    return min(cycle, key=lambda link: link.earliness).span_id
 
 
 def _cycles(links: Mapping[str, _Link]) -> Iterator[Sequence[_Link]]:

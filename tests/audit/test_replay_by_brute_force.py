@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -34,6 +33,8 @@ class Made(NamedTuple):
 
 
 class Outcome(NamedTuple):
+    """What a limit did: scopes, scopes, calls, and money in pico-USD."""
+
     reached: int
     stopped: int
     denied: int
@@ -165,7 +166,7 @@ def test_the_order_of_the_calls_does_not_matter(calls: list[Made], data: st.Data
 
 def random_calls(seed: int, traces: int) -> list[Made]:
     """Traces of up to 12 calls with ties, overlaps, zero-length, backward and free calls."""
-    choose = random.Random(seed)
+    choose = random.Random(seed)  # noqa: S311 - test data
     calls = []
     for trace in range(traces):
         last = choose.choice([3, 12, 100])
@@ -211,7 +212,7 @@ IN_PUSD, OUT_PUSD = 2_500_000, 10_000_000  # gpt-4o: 2.50 and 10 USD per million
 @pytest.fixture(scope="module")
 def spans_and_calls() -> tuple[list[Any], list[Made]]:
     """Raw spans, and the same calls as the brute force takes them."""
-    choose = random.Random(6)
+    choose = random.Random(6)  # noqa: S311 - test data
     spans, calls = [], []
     for each in random_calls(6, 300):
         trace, number = int(each.trace_id[1:]) + 1, int(each.span_id[1:]) + 1
@@ -231,7 +232,6 @@ def test_spans_in_a_file_are_replayed_as_the_rules_say(
     span: Callable[..., Any],
     usage: Callable[..., dict[str, Any]],
     counted: Callable[..., Loaded],
-    tmp_path: Path,
 ) -> None:
     raw, made = spans_and_calls
     free = {"gen_ai.provider.name": "ollama", "gen_ai.request.model": "llama3.2:3b"}

@@ -27,8 +27,8 @@ from otelbudget.budgets.config import Budgets, LimitKind
 from otelbudget.budgets.engine import Admission, Engine
 from otelbudget.genai.usage import TokenUsage, read_call
 from otelbudget.ingest import ReadReport, read_traces
-from otelbudget.live.gates.gated import Passage
 from otelbudget.live import gates
+from otelbudget.live.gates.gated import Passage
 from otelbudget.pricing.billing import Charge, UnknownModel
 from otelbudget.pricing.book import PriceBook
 from otelbudget.store.spans import Content, SpanRow
@@ -42,7 +42,7 @@ CHAT = {
     "gen_ai.request.model": "gpt-4o",
     "server.address": "api.openai.com",
 }
-USED = {
+USED: dict[str, str | int] = {
     "gen_ai.response.model": "gpt-4o-2024-08-06",
     "gen_ai.response.id": "chatcmpl-1",
     "gen_ai.usage.input_tokens": 1200,
@@ -107,9 +107,15 @@ def live(table: Table) -> None:
                 "engine": (admit_and_settle(), 5_000),
             }
         )
-    row(table, "processor, span without GenAI attributes", results["span watched"] - results["span"])
+    row(
+        table, "processor, span without GenAI attributes", results["span watched"] - results["span"]
+    )
     row(table, "  anchor: the SDK's own create and end", results["span"])
-    row(table, "processor, LLM span: read, bill, settle", results["llm span watched"] - results["llm span"])
+    row(
+        table,
+        "processor, LLM span: read, bill, settle",
+        results["llm span watched"] - results["llm span"],
+    )
     row(table, "gate: admission and release, one budget", results["gate"])
     row(table, "engine: admission and settlement", results["engine"])
 
@@ -212,12 +218,17 @@ def audit(table: Table, rows: list[SpanRow]) -> None:
     limits = log_spaced(kind, Decimal("0.01"), Decimal(5), 1_000)
     start = time.perf_counter()
     sweep(distinct, calls, kind, limits)
-    row(table, f"sweep of 1,000 limits, {len(calls):,} calls", time.perf_counter() - start, unit="s")
+    row(
+        table, f"sweep of 1,000 limits, {len(calls):,} calls", time.perf_counter() - start, unit="s"
+    )
 
 
 def row(table: Table, name: str, value: float, *, unit: str = "us") -> None:
     """Adds a line; "us" turns seconds into microseconds."""
-    shown = f"{value * 1e6:,.2f}" if unit == "us" else f"{value:,.2f}" if value < 100 else f"{value:,.0f}"
+    if unit == "us":
+        shown = f"{value * 1e6:,.2f}"
+    else:
+        shown = f"{value:,.2f}" if value < 100 else f"{value:,.0f}"
     table.add_row(name, shown, unit)
 
 

@@ -1,6 +1,5 @@
 """Damaged and odd inputs through the command line: what is read, what is said, what is left."""
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -139,7 +138,7 @@ def test_nothing_readable_is_one_sentence_and_exit_1(
     assert ran.code == 1
     assert ran.out == ""
     assert ran.err == f"budget-audit: {bad / name}{UNREADABLE[name]}\n"
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @each_unreadable
@@ -154,7 +153,7 @@ def test_a_failed_import_leaves_an_existing_store_as_it_was(
 
     assert ran.code == 1
     assert store.read_bytes() == before
-    assert os.listdir(tmp_path) == ["traces.duckdb"]
+    assert list(tmp_path.iterdir()) == [store]
 
 
 def test_an_import_into_a_file_that_is_no_store_leaves_it_as_it_was(
@@ -180,7 +179,7 @@ def test_an_import_into_a_file_that_is_no_store_leaves_it_as_it_was(
     )
     assert other.read_text() == "not a database"
     assert database.read_bytes() == before
-    assert sorted(os.listdir(tmp_path)) == ["notes.txt", "other.duckdb"]
+    assert sorted(tmp_path.iterdir()) == [other, database]
 
 
 def test_importing_twice_counts_once(bad: Path, run: Call, audit: Call, tmp_path: Path) -> None:
