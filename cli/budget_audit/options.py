@@ -53,6 +53,23 @@ class Limit(click.ParamType[tuple[LimitKind, str]]):
         return LimitKind(kind), amount
 
 
+class KeyValue(click.ParamType[tuple[str, str]]):
+    """KEY=VALUE, such as tenant.id=acme."""
+
+    name = "KEY=VALUE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Parse the text."""
+        if isinstance(value, tuple):
+            return value
+        key, separator, text = str(value).partition("=")
+        if not separator or not key or '"' in key:
+            self.fail(f"{value!r}; write KEY=VALUE, such as tenant.id=acme", param, ctx)
+        return key, text
+
+
 class SweepRange(click.ParamType[tuple[LimitKind, Decimal, Decimal, int]]):
     """KIND=FROM:TO:COUNT, such as cost_usd=0.05:2:40."""
 
@@ -134,6 +151,16 @@ def period(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--since", type=Instant(), help="Leave out what starts before this time.")(
         command
     )
+
+
+def where(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--where."""
+    return click.option(
+        "--where",
+        type=KeyValue(),
+        multiple=True,
+        help="Keep the calls whose span, nearest ancestor or resource has this attribute.",
+    )(command)
 
 
 def strict(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -60,29 +60,6 @@ def distinct_spans(store: Store) -> None:
     store.execute(_load("create_span_once"))
 
 
-def keep_calls(store: Store, since: int | None, until: int | None) -> None:
-    """Keep the calls that start in [since, until), unix ns; None leaves that side open."""
-    _keep(store, "delete_calls_outside", since, until)
-
-
-def keep_scopes(store: Store, since: int | None, until: int | None) -> None:
-    """Keep the traces whose first call starts in [since, until), unix ns, whole."""
-    _keep(store, "delete_scopes_outside", since, until)
-
-
-def _keep(store: Store, statement: str, since: int | None, until: int | None) -> None:
-    if since is not None or until is not None:
-        bounds = {
-            "since": _EARLIEST if since is None else since,
-            "until": _LATEST if until is None else until,
-        }
-        store.execute(_load(statement), bounds)
-        store.execute(_load("delete_traces_without_calls"))
-
-
-_EARLIEST, _LATEST = -(2**63), 2**63 - 1
-
-
 def _read(
     rows: list[tuple[Any, ...]], book: PriceBook
 ) -> tuple[list[tuple[Any, ...]], list[tuple[str, str, str]], int]:

@@ -1,5 +1,6 @@
 """Which of the store's model calls are asked about: a period, and what they belong to."""
 
+from collections.abc import Iterable
 from functools import partial
 
 from otelbudget.genai import semconv
@@ -20,21 +21,22 @@ def keep_scopes(store: Store, since: int | None, until: int | None) -> None:
     _keep_period(store, "delete_scopes_outside", since, until)
 
 
-def keep_where(store: Store, key: str, value: str) -> None:
-    """Keep the calls that belong to a value of a key.
+def keep_where(store: Store, conditions: Iterable[tuple[str, str]]) -> None:
+    """Keep the calls that belong to a value of each of some keys.
 
     The value is what otelbudget wrote on the call's span, else the span's attribute, else the
     nearest ancestor's, else the resource's, else "(none)".
 
     Args:
         store: A store on which `build_model_calls` has run.
-        key: An attribute, such as "tenant.id"; without double quotes.
-        value: Its value as text.
+        conditions: Attributes, such as "tenant.id", without double quotes, and their values as
+            text.
     """
-    paths = {"written": f'$."{semconv.SCOPE_PREFIX}{key}"', "attribute": f'$."{key}"'}
-    store.execute(_load("create_scope_values"), paths)
-    store.execute(_load("delete_calls_elsewhere"), {"value": value})
-    store.execute(_load("delete_traces_without_calls"))
+    for key, value in conditions:
+        paths = {"written": f'$."{semconv.SCOPE_PREFIX}{key}"', "attribute": f'$."{key}"'}
+        store.execute(_load("create_scope_values"), paths)
+        store.execute(_load("delete_calls_elsewhere"), {"value": value})
+        store.execute(_load("delete_traces_without_calls"))
 
 
 def _keep_period(store: Store, statement: str, since: int | None, until: int | None) -> None:

@@ -55,11 +55,11 @@ class Group(msgspec.Struct, frozen=True):
     """The totals of the calls that share a key.
 
     Attributes:
-        key: Value by key name; None where the calls carry none.
+        key: Value by key name; "(none)" where the calls carry none.
         totals: Their sums.
     """
 
-    key: dict[str, str | None]
+    key: dict[str, str]
     totals: Totals
 
 

@@ -97,11 +97,11 @@ def test_a_cycle_of_thousands_of_spans_ends(span: Make, usage: Make, spent: Make
 
 
 def test_a_wide_fan_of_calls_counts_each(span: Make, usage: Make, spent: Make) -> None:
-    fan = [span(1, number, 1, at=(0, 10), **usage()) for number in range(2, 2_002)]
+    fan = [span(1, number, 1, at=(0, 10), **usage()) for number in range(2, 1_002)]
 
     answer = spent(span(1, 1, name="root"), *fan)
 
-    assert calls(answer) == (2_000, 2_000 * ONE_CALL)
+    assert calls(answer) == (1_000, 1_000 * ONE_CALL)
 
 
 def test_of_two_deliveries_that_differ_the_more_complete_one_counts(
@@ -255,7 +255,7 @@ def test_a_model_of_any_name_is_unpriced_and_not_free(
 
     assert calls(answer) == (7, None)
     assert answer.totals.unpriced_calls == 7
-    assert {group.key["model"] for group in answer.groups} == {None, *models}
+    assert {group.key["model"] for group in answer.groups} == {"(none)", *models}
 
 
 def test_the_cost_of_absurd_counts_does_not_overflow(span: Make, usage: Make, spent: Make) -> None:

@@ -134,7 +134,7 @@ SUGGEST = {
             "why_not": Maybe(str),
             "limits": dict,
             "covers": float,
-            "holdout": Maybe({"scopes": int, "stopped": int, "avoided_usd": Money, "drift": bool}),
+            "holdout": {"scopes": int, "stopped": int, "avoided_usd": Money, "drift": bool},
         }
     ],
     "budgets_yaml": str,
@@ -161,10 +161,8 @@ def assert_shaped(value: Any, shape: Any, where: str = "") -> None:
             for index, each in enumerate(value):
                 assert_shaped(each, inner, f"{where}[{index}]")
         case Maybe():
-            if value is not None:
-                assert_shaped(value, shape.shape, where)
+            assert_shaped(value, None if value is None else shape.shape, where)
         case type() if shape in PATTERNS:
-            assert isinstance(value, str), where
             assert PATTERNS[shape].fullmatch(value), (where, value)
         case type():
             assert type(value) is shape, (where, value)
@@ -211,7 +209,7 @@ def test_more_than_a_hundred_groups_are_counted_as_left_off(audit: Call) -> None
     answer = audit(SAMPLE, "--by", "trace")
 
     # 203 traces, of which 2 hold only a call that failed
-    assert (len(answer["groups"]), answer["groups_left_off"]) == (100, 101)
+    assert (len(answer["groups"]), answer["left_off"]) == (100, 101)
 
 
 def test_several_keys_group_together_in_the_order_given(audit: Call) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from budget_audit.app import app
 from budget_audit.loading import load
+from click.testing import CliRunner
 
 from otelbudget.audit.spend import spend
 
@@ -34,8 +36,17 @@ def picked(totals: Any) -> dict[str, Any]:
     return {name: totals[name] for name in SUMS}
 
 
-def test_totals_are_those_promised(audit: Call, expected: Any) -> None:
-    answer = audit(TRACES)
+@pytest.fixture(scope="module")
+def by_model() -> Any:
+    """The audit by model, made once."""
+    arguments = ["audit", str(TRACES), "--by", "model", "--format", "json"]
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    return json.loads(result.stdout)
+
+
+def test_totals_are_those_promised(by_model: Any, expected: Any) -> None:
+    answer = by_model
 
     totals = answer["totals"]
     assert picked(totals) == picked(expected["totals"])
@@ -45,8 +56,8 @@ def test_totals_are_those_promised(audit: Call, expected: Any) -> None:
     assert (totals["unpriced_calls"], totals["calls_without_usage"]) == (0, 0)
 
 
-def test_failed_calls_and_repeated_usage_are_findings(audit: Call, expected: Any) -> None:
-    found = {finding["code"]: finding for finding in audit(TRACES)["findings"]}
+def test_failed_calls_and_repeated_usage_are_findings(by_model: Any, expected: Any) -> None:
+    found = {finding["code"]: finding for finding in by_model["findings"]}
 
     assert set(found) == {"failed_calls", "repeated_usage"}
     assert found["failed_calls"]["count"] == expected["totals"]["failed_calls"]
@@ -54,10 +65,9 @@ def test_failed_calls_and_repeated_usage_are_findings(audit: Call, expected: Any
     assert found["repeated_usage"]["count"] == expected["by_workflow"]["cached_prompt"]["traces"]
 
 
-def test_groups_by_model_are_those_promised(audit: Call, expected: Any) -> None:
-    answer = audit(TRACES, "--by", "model")
+def test_groups_by_model_are_those_promised(by_model: Any, expected: Any) -> None:
+    found = {group["key"]["model"]: picked(group) for group in by_model["groups"]}
 
-    found = {group["key"]["model"]: picked(group) for group in answer["groups"]}
     assert found == {
         model: picked(totals) for model, totals in expected["by_response_model"].items()
     }
@@ -104,14 +114,16 @@ def test_sums_by_trace_add_up_to_the_promised_workflows(expected: Any) -> None:
     }
 
 
-def test_groups_come_dearest_first(audit: Call) -> None:
-    costs = [group["list_cost_usd"] for group in audit(TRACES, "--by", "model")["groups"]]
+def test_groups_come_dearest_first(by_model: Any) -> None:
+    costs = [group["list_cost_usd"] for group in by_model["groups"]]
 
     assert costs == ["12.2867525", "1.53199455", "0.13243065", "0.00"]
 
 
-def test_an_import_gives_the_same_totals(run: Call, audit: Call, tmp_path: Path) -> None:
+def test_an_import_gives_the_same_totals(
+    run: Call, audit: Call, by_model: Any, tmp_path: Path
+) -> None:
     store = tmp_path / "sample.duckdb"
     assert run("import", TRACES, "--store", store).code == 0
 
-    assert audit(store)["totals"] == audit(TRACES)["totals"]
+    assert audit(store)["totals"] == by_model["totals"]

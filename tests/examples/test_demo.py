@@ -40,7 +40,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> str:
         "The provider got 3 requests, worth 0.30 USD",
         "$ budget-audit audit sample_traces/traces.jsonl",
         "$13.95 list cost for 986 model calls in 203 traces",
-        "3 of 201 traces would have been stopped, 117 of 986 calls refused, $7.36 avoided",
+        "3 of 201 traces with model calls would have been stopped, 117 of 986 calls refused, $7.36 avoided",
         "$ budget-audit suggest sample_traces/traces.jsonl -o build/demo/budgets.yaml",
         "0.116 USD",
         "simulate sample_traces/traces.jsonl --budgets build/demo/budgets.yaml",

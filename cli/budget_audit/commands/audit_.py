@@ -8,7 +8,7 @@ from budget_audit import loading, options
 from budget_audit.formats import documents, tables
 from budget_audit.formats.rows import flat
 from budget_audit.formats.write import Answer, write
-from otelbudget.audit.calls import keep_calls
+from otelbudget.audit.select import keep_calls, keep_where
 from otelbudget.audit.spend import KEYS, spend
 
 
@@ -37,12 +37,14 @@ class Keys(click.ParamType[tuple[str, ...]]):
     show_default=True,
     help=f"Group by one or more of {', '.join(KEYS)}.",
 )
+@options.where
 @options.period
 @options.output
 @options.strict
 def command(
     sources: Sequence[str],
     by: tuple[str, ...],
+    where: tuple[tuple[str, str], ...],
     since: int | None,
     until: int | None,
     format_: str,
@@ -59,6 +61,7 @@ def command(
       budget-audit audit traces.jsonl --by model,agent
     """
     store, report, book = loading.load(sources)
+    keep_where(store, where)
     keep_calls(store, since, until)
     result = spend(store, by)
     document = documents.audit(result, report, book)

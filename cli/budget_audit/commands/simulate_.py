@@ -10,8 +10,8 @@ from budget_audit import loading, options
 from budget_audit.formats import documents, tables
 from budget_audit.formats.rows import flat
 from budget_audit.formats.write import Answer, write
-from otelbudget.audit.calls import keep_scopes
 from otelbudget.audit.replay import RecordedCall, false_stops, recorded_calls, replay
+from otelbudget.audit.select import keep_scopes, keep_where
 from otelbudget.audit.spend import input_facts
 from otelbudget.audit.sweep import log_spaced, sweep
 from otelbudget.budgets.config import Budgets, LimitKind
@@ -47,6 +47,7 @@ from otelbudget.pricing.billing import UnknownModel
     type=options.SweepRange(),
     help="Many limits of one kind, evenly spaced in the logarithm: cost_usd=0.05:2:40.",
 )
+@options.where
 @options.period
 @options.output
 @options.strict
@@ -56,6 +57,7 @@ def command(
     scope: str,  # noqa: ARG001 - "trace" is the only choice so far
     file: Path | None,
     range_: tuple[LimitKind, Decimal, Decimal, int] | None,
+    where: tuple[tuple[str, str], ...],
     since: int | None,
     until: int | None,
     format_: str,
@@ -75,6 +77,7 @@ def command(
     """
     budgets = _budgets(limits, file, range_)
     store, report, book = loading.load(sources)
+    keep_where(store, where)
     keep_scopes(store, since, until)
     calls, timeless = recorded_calls(store, book, budgets.unknown_model)
     _note_unpriced(report, calls, budgets)

@@ -10,7 +10,7 @@ from budget_audit.formats import documents, tables
 from budget_audit.formats.budgets_yaml import budgets_yaml
 from budget_audit.formats.rows import flat
 from budget_audit.formats.write import Answer, write
-from otelbudget.audit.calls import keep_scopes
+from otelbudget.audit.select import keep_scopes, keep_where
 from otelbudget.audit.spend import input_facts
 from otelbudget.audit.suggest import DEFAULT_COVERS, suggest
 
@@ -24,6 +24,7 @@ from otelbudget.audit.suggest import DEFAULT_COVERS, suggest
     show_default=True,
     help="Share of a workflow's runs that its limit should let through.",
 )
+@options.where
 @options.period
 @click.option(
     "--format",
@@ -43,6 +44,7 @@ from otelbudget.audit.suggest import DEFAULT_COVERS, suggest
 def command(
     sources: Sequence[str],
     covers: float,
+    where: tuple[tuple[str, str], ...],
     since: int | None,
     until: int | None,
     format_: str,
@@ -60,6 +62,7 @@ def command(
       budget-audit suggest traces.jsonl -o budgets.yaml
     """
     store, report, _ = loading.load(sources)
+    keep_where(store, where)
     keep_scopes(store, since, until)
     suggestions = suggest(store, covers=covers)
     facts = input_facts(store)

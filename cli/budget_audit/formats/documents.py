@@ -1,12 +1,12 @@
 """Answers as the documented, versioned JSON objects; pure functions from results to mappings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from budget_audit.formats.values import amount, decimal_money, money, optional_money, time
 from otelbudget.audit.replay import LimitOutcome, Replay, ScopeOutcome
 from otelbudget.audit.spend import Finding, InputFacts, Spend, Totals
-from otelbudget.audit.suggest import CONFIDENCE, Suggestion
+from otelbudget.audit.suggest import CONFIDENCE, Holdout, Suggestion
 from otelbudget.audit.sweep import SweepPoint
 from otelbudget.budgets.config import Budgets, LimitKind
 from otelbudget.ingest import ReadReport
@@ -26,7 +26,7 @@ def audit(spend: Spend, report: ReadReport, book: PriceBook) -> dict[str, Any]:
         "prices": {"source": book.source, "version": book.version, "overrides_hash": None},
         "totals": _totals(spend.totals),
         "groups": groups[:MAX_ROWS],
-        **left_out("groups", groups),
+        "left_off": _left_off(groups),
         "findings": [_finding(finding) for finding in spend.findings],
     }
 
@@ -76,7 +76,7 @@ def simulate(
         },
         "limits": [_limit(limit) for limit in replay.limits],
         "stopped": stopped[:MAX_ROWS],
-        **left_out("stopped", stopped),
+        "left_off": _left_off(stopped),
         "sweep": [_sweep_point(point) for point in sweep],
     }
 
@@ -123,9 +123,9 @@ def input_(facts: InputFacts, report: ReadReport) -> dict[str, Any]:
     }
 
 
-def left_out(name: str, rows: Sequence[object]) -> Mapping[str, int]:
-    """How many rows of a list are not shown, where any is not."""
-    return {f"{name}_left_off": len(rows) - MAX_ROWS} if len(rows) > MAX_ROWS else {}
+def _left_off(rows: Sequence[object]) -> int:
+    """How many rows of a list are not shown."""
+    return max(len(rows) - MAX_ROWS, 0)
 
 
 def _totals(totals: Totals) -> dict[str, Any]:
@@ -205,7 +205,7 @@ def _suggestion(suggestion: Suggestion, covers: float) -> dict[str, Any]:
             "limit": money(suggestion.limit_pusd),
             "interval": [money(lower), money(upper)],
         }
-    holdout = suggestion.holdout
+    holdout = suggestion.holdout or Holdout(0, 0, 0, has_drifted=False)
     return {
         "key": {"workflow": suggestion.workflow, "agent": suggestion.agent or None},
         "eligible": suggestion.eligible,
@@ -221,9 +221,7 @@ def _suggestion(suggestion: Suggestion, covers: float) -> dict[str, Any]:
         "why_not": suggestion.why_not,
         "limits": limits,
         "covers": covers,
-        "holdout": None
-        if holdout is None
-        else {
+        "holdout": {
             "scopes": holdout.scopes,
             "stopped": holdout.stopped,
             "avoided_usd": money(holdout.avoided_pusd),

@@ -30,7 +30,7 @@ def audit(spend: Spend, by: Sequence[str]) -> RenderableType:
     for name in ("calls", "input", "cached", "output", "list cost", "share"):
         table.add_column(name, justify="right", no_wrap=True)
     for group in spend.groups[:_MAX_ROWS]:
-        keys = [_shrinking(_key_text(name, value)) for name, value in group.key.items()]
+        keys = [_shrinking(value) for value in group.key.values()]
         table.add_row(*keys, *_sums(group.totals, totals))
     return Group(
         headline,
@@ -213,10 +213,6 @@ def _judged(false_stops: int | None) -> str:
 def _more(rows: Sequence[object], shown: int) -> list[RenderableType]:
     left = len(rows) - shown
     return [Text(f"… and {left:,} more (--format json or csv)", style="dim")] if left > 0 else []
-
-
-def _key_text(name: str, value: str | None) -> str:
-    return value if value is not None else f"(no {name})"
 
 
 def _percent(part: int, whole: int) -> str:

@@ -1,19 +1,22 @@
 -- What was spent, by any keys: one row per distinct key, the dearest first.
 -- Input: $keys varchar[], each one of model, provider, agent, service, workflow, trace, operation;
--- no keys give one row for all calls.
+-- no keys give one row for all calls; a call that carries no value has '(none)'.
 -- Failed calls are left out. Row: key varchar[], then the fields of otelbudget.audit.spend.Totals in order.
 select
     list_transform(
         $keys::varchar[],
-        lambda name: case name
-            when 'model' then model
-            when 'provider' then provider
-            when 'agent' then agent
-            when 'service' then service
-            when 'workflow' then workflow
-            when 'trace' then trace_id
-            when 'operation' then operation
-        end
+        lambda name: coalesce(
+            case name
+                when 'model' then model
+                when 'provider' then provider
+                when 'agent' then agent
+                when 'service' then service
+                when 'workflow' then workflow
+                when 'trace' then trace_id
+                when 'operation' then operation
+            end,
+            '(none)'
+        )
     ) as key,
     count(distinct trace_id) as traces,
     count(*) filter (where has_usage) as model_calls,
