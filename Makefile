@@ -5,7 +5,7 @@ ARGS ?=
 READY := .venv/.ready
 BIN := .venv/bin
 
-.PHONY: help demo test lint format bench wheel clean
+.PHONY: help demo test server lint format bench wheel clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,7 +25,10 @@ demo: $(READY) ## Stop a runaway run live, then audit, simulate and suggest on s
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/demo.py
 
 test: $(READY) ## Run the tests (TRACES=DIR: real traces to read; ARGS=...: for pytest)
-	@OTELBUDGET_TRACES="$(abspath $(TRACES))" $(BIN)/python -m pytest $(ARGS)
+	@OTELBUDGET_TRACES="$(abspath $(TRACES))" $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not server' $(ARGS)
+
+server: $(READY) ## Run the tests that need a server program, such as prometheus
+	@$(BIN)/python -m pytest -m server $(ARGS)
 
 lint: $(READY) ## Check format, style, types and the direction of imports
 	@$(BIN)/ruff format --check .

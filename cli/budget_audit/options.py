@@ -146,11 +146,15 @@ def output(command: Callable[..., Any]) -> Callable[..., Any]:
 def period(command: Callable[..., Any]) -> Callable[..., Any]:
     """--since and --until."""
     command = click.option(
-        "--until", type=Instant(), help="Leave out what starts at or after this time."
+        "--until",
+        type=Instant(),
+        help="Leave out what starts at or after this time, and what has no time.",
     )(command)
-    return click.option("--since", type=Instant(), help="Leave out what starts before this time.")(
-        command
-    )
+    return click.option(
+        "--since",
+        type=Instant(),
+        help="Leave out what starts before this time, and what has no time.",
+    )(command)
 
 
 def where(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -26,13 +26,24 @@ _load = partial(sql.load, "otelbudget.store")
 
 def connect() -> duckdb.DuckDBPyConnection:
     """A connection with an empty database in memory that never reaches for the network."""
-    return duckdb.connect(
+    connection = duckdb.connect(
         config={
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "wal_autocheckpoint": "0KB",  # commit straight into the file: no WAL file beside it
         }
     )
+    return _without_progress(connection)
+
+
+def cursor(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """A second connection to the same databases."""
+    return _without_progress(connection.cursor())
+
+
+def _without_progress(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    connection.execute("set enable_progress_bar = false")  # it would land in an answer
+    return connection
 
 
 def located(path: str | os.PathLike[str]) -> Path:

@@ -90,7 +90,7 @@ class Store:
 
     def batches(self, statement: str, size: int = 10_000) -> "RowBatches":
         """The rows of a query in batches, while other statements run beside it."""
-        return RowBatches(self._connection.cursor(), statement, size)
+        return RowBatches(files.cursor(self._connection), statement, size)
 
     def fill(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Add rows to a table."""

@@ -65,6 +65,6 @@ def command(
     keep_calls(store, since, until)
     result = spend(store, by)
     document = documents.audit(result, report, book)
-    answer = Answer(tables.audit(result, by), document, flat(document["groups"]))
+    answer = Answer(tables.audit(result, by), document, flat(documents.audit_groups(result)))
     write(answer, format_=format_, output=output)
     loading.warn(report, strict=strict)

@@ -87,7 +87,7 @@ def command(
     document = documents.simulate(
         result, budgets, input_facts(store), report, sweep=points, false_stops=good
     )
-    rows = flat(document["sweep"] or document["stopped"])
+    rows = flat(document["sweep"] or documents.simulate_stopped(result))
     table = tables.simulate(result, points, good)
     write(Answer(table, document, rows), format_=format_, output=output)
     loading.warn(report, strict=strict)

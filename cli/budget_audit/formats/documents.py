@@ -17,7 +17,7 @@ MAX_ROWS = 100
 
 def audit(spend: Spend, report: ReadReport, book: PriceBook) -> dict[str, Any]:
     """The object of `budget-audit audit --format json`."""
-    groups = [{"key": group.key, **_totals(group.totals)} for group in spend.groups]
+    groups = audit_groups(spend)
     return {
         "schema": "otelbudget.audit/1",
         "period": period(spend.input),
@@ -29,6 +29,11 @@ def audit(spend: Spend, report: ReadReport, book: PriceBook) -> dict[str, Any]:
         "left_off": _left_off(groups),
         "findings": [_finding(finding) for finding in spend.findings],
     }
+
+
+def audit_groups(spend: Spend) -> list[dict[str, Any]]:
+    """Every group of an audit, the dearest first."""
+    return [{"key": group.key, **_totals(group.totals)} for group in spend.groups]
 
 
 def import_(report: ReadReport, facts: InputFacts, store: str) -> dict[str, Any]:
@@ -51,7 +56,7 @@ def simulate(
     false_stops: int | None,
 ) -> dict[str, Any]:
     """The object of `budget-audit simulate --format json`."""
-    stopped = [_stopped(scope) for scope in replay.stopped]
+    stopped = simulate_stopped(replay)
     first = replay.limits[0].kind if replay.limits else LimitKind.COST_USD
     worst = max(
         (limit.worst_overshoot for limit in replay.limits if limit.kind is first), default=0
@@ -79,6 +84,11 @@ def simulate(
         "left_off": _left_off(stopped),
         "sweep": [_sweep_point(point) for point in sweep],
     }
+
+
+def simulate_stopped(replay: Replay) -> list[dict[str, Any]]:
+    """Every stopped scope of a simulation, the dearest avoided first."""
+    return [_stopped(scope) for scope in replay.stopped]
 
 
 def suggest(
