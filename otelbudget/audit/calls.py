@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from otelbudget.audit.cycles import cut_cycles
+from otelbudget.audit.twins import drop_twins
 from otelbudget.genai import semconv
 from otelbudget.genai.usage import ModelCall, TokenUsage, read_call
 from otelbudget.pricing.billing import UnknownModel, bill
@@ -44,13 +45,10 @@ def build_model_calls(store: Store, book: PriceBook) -> int:
         faults += faulty
         store.fill("reported_calls", reported)
         store.fill("span_agents", agents)
-    for table in (
-        "create_usage_path",
-        "create_counted_calls",
-        "insert_calls_without_usage",
-        "create_trace_roots",
-        "create_model_calls",
-    ):
+    for table in ("create_usage_path", "create_counted_calls"):
+        store.execute(_load(table))
+    drop_twins(store)
+    for table in ("insert_calls_without_usage", "create_trace_roots", "create_model_calls"):
         store.execute(_load(table))
     return faults
 
