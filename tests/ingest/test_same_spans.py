@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from otelbudget.ingest import outline
 
 SHARED = settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 Json = dict[str, Any]
