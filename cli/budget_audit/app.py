@@ -4,10 +4,10 @@ import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.metadata import version
 
 import click
 
+from otelbudget import __version__
 from otelbudget.errors import OtelBudgetError
 
 EXIT_DONE = 0
@@ -47,7 +47,7 @@ class LazyGroup(click.Group):
 
 def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: ARG001, FBT001 - the signature click asks for
     if value and not ctx.resilient_parsing:
-        click.echo(f"budget-audit {version('otelbudget')}")
+        click.echo(f"budget-audit {__version__}")
         ctx.exit()
 
 
