@@ -200,7 +200,12 @@ class BudgetSpanProcessor(SpanProcessor):
         trace_id, span_id = span.context.trace_id, span.context.span_id
         accounting = self._accounting
         call = _call(span)
-        has_usage = call is not None and call.usage is not None
+        if call is None:
+            with accounting.lock:
+                accounting.links.close(trace_id, span_id)
+                accounting.links.drop_if_quiet(trace_id)
+            return
+        has_usage = call.usage is not None
         with accounting.lock:
             opened = accounting.links.close(trace_id, span_id)
             repeats = opened is not None and opened.is_explained
@@ -212,13 +217,13 @@ class BudgetSpanProcessor(SpanProcessor):
                 accounting.engine.release(opened.admission)
             if gated is not None and has_usage:
                 self._gatekeeper.settle(gated, call)
-        elif call is not None:
+        else:
             self._charge(span, opened, call)
         with accounting.lock:
             accounting.links.drop_if_quiet(trace_id)
 
     def _explained_by(
-        self, span: ReadableSpan, opened: OpenSpan | None, call: ModelCall | None
+        self, span: ReadableSpan, opened: OpenSpan | None, call: ModelCall
     ) -> GatedCall | None:
         """The gated call that a span tells of: rules R1 (its own gate) to R4 of the design."""
         if opened is not None:
@@ -228,7 +233,7 @@ class BudgetSpanProcessor(SpanProcessor):
                 return None
             if opened.unread is not None and opened.unread.state is not CallState.RELEASED:
                 return opened.unread
-        if call is None or call.usage is None:
+        if call.usage is None:
             return None
         scope_name = _scope_name(span)
         twin = self._accounting.links.gated_twin(span.context.trace_id, call, scope_name)
