@@ -81,6 +81,7 @@ class Gatekeeper:
                 gated.usage = call.usage
                 gated.response_id = call.response_id
                 gated.response_model = call.response_model
+                accounting.links.add_response(gated)
             if is_known:
                 accounting.links.explain(gated.trace_id, gated.span_id)
             accounting.links.drop_if_quiet(gated.trace_id)

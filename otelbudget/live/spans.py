@@ -6,6 +6,7 @@ fit is counted in `overflow` and then simply not linked.
 
 from collections import OrderedDict, deque
 from collections.abc import Iterator
+from itertools import chain
 
 from otelbudget.budgets.engine import Admission
 from otelbudget.genai.usage import ModelCall
@@ -14,6 +15,7 @@ from otelbudget.live.calls import CallState, GatedCall
 MAX_TRACES = 10_000
 MAX_LINKS = 4_096
 _MAX_ORPHANS = 1_024
+_MAX_RESPONSES = 8_192
 _TOLERANCE_NS = 5_000_000
 
 
@@ -70,6 +72,8 @@ class SpanLinks:
         self.overflow = 0
         self._traces: OrderedDict[int, OpenTrace] = OrderedDict()
         self._orphans: deque[GatedCall] = deque(maxlen=_MAX_ORPHANS)
+        # By response id and trace; trace 0 stands for any, for calls whose span has no parent.
+        self._by_response: OrderedDict[tuple[str, int], GatedCall] = OrderedDict()
 
     def open(
         self, trace_id: int, span_id: int, parent_id: int, inside: GatedCall | None
@@ -159,6 +163,14 @@ class SpanLinks:
         if call.is_orphan:
             self._orphans.append(call)
 
+    def add_response(self, call: GatedCall) -> None:
+        """Keep the response id of a gated call, now that it is known."""
+        if call.response_id is not None:
+            key = call.response_id, 0 if call.is_orphan else call.trace_id
+            self._by_response[key] = call
+            if len(self._by_response) > _MAX_RESPONSES:
+                self._by_response.popitem(last=False)
+
     def gated_twin(
         self, trace_id: int, call: ModelCall, scope_name: str
     ) -> tuple[GatedCall, bool] | None:
@@ -168,13 +180,14 @@ class SpanLinks:
             The gated call, and whether it was matched by usage and time only (rule R4) instead of
             by response id (rule R3); None where there is none.
         """
+        if call.response_id is not None:
+            known = self._by_response
+            told = known.get((call.response_id, trace_id)) or known.get((call.response_id, 0))
+            return None if told is None else (told, False)
         trace = self._traces.get(trace_id)
         own = trace.calls if trace is not None else []
-        for gated in (*reversed(own), *reversed(self._orphans)):
-            if call.response_id is not None:
-                if gated.response_id == call.response_id:
-                    return gated, False
-            elif (
+        for gated in chain(reversed(own), reversed(self._orphans)):
+            if (
                 _is_within(gated, call)
                 and _is_same_usage(gated, call)
                 and scope_name not in gated.explained_scopes
