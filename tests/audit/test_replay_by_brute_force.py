@@ -180,6 +180,15 @@ def random_calls(seed: int, traces: int) -> list[Made]:
     return calls
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_engine_replays_thousands_of_workloads_as_the_rules_say(kind: LimitKind) -> None:
+    for seed in range(1_000):
+        made = random_calls(seed, traces=2)
+        limit = random.Random(seed).choice(limits_at_the_edges(made, kind))  # noqa: S311 - test data
+
+        assert by_engine(recorded(made), kind, limit) == brute_force(made, kind, limit), seed
+
+
 @pytest.fixture(scope="module")
 def empty() -> Store:
     store = Store()
