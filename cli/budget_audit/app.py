@@ -86,12 +86,14 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("budget-audit: interrupted; nothing was written", err=True)
+        click.echo("budget-audit: interrupted", err=True)
         sys.exit(EXIT_FAILED)
     except OtelBudgetError as error:
         click.echo(f"budget-audit: {error}", err=True)
         sys.exit(EXIT_FAILED)
-    except BrokenPipeError:
-        # The reader of our output has gone; say nothing, also not when Python flushes at the end.
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # then the reader has gone: say nothing
+            click.echo(f"budget-audit: the answer cannot be written: {error.strerror}", err=True)
+        # Python flushes at the end, and would fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_FAILED)

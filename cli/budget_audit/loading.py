@@ -18,13 +18,14 @@ from rich.progress import (
 )
 
 from otelbudget.audit.calls import build_model_calls
-from otelbudget.errors import TraceReadError
+from otelbudget.errors import StoreBusyError, StoreError, TraceReadError
 from otelbudget.ingest import ReadReport, expand, is_store, read_traces
 from otelbudget.pricing.book import PriceBook
 from otelbudget.store.spans import Content
 from otelbudget.store.store import Store
 
 DUCKDB_FORMAT = "duckdb"
+_QUIET_SECONDS = 1.0
 
 
 class Loaded(NamedTuple):
@@ -68,14 +69,32 @@ def read(sources: Sequence[str]) -> tuple[Store, ReadReport]:
     store, report = Store(), ReadReport()
     paths = expand(sources)
     stores = [path for path in paths if isinstance(path, Path) and is_store(path)]
-    for path in stores:
-        report.spans += store.copy_from(path)
-        report.files += 1
-        report.formats[DUCKDB_FORMAT] = report.formats.get(DUCKDB_FORMAT, 0) + 1
     others = [str(path) for path in paths if path not in stores]
+    fault: StoreError | None = None
+    for path in stores:
+        try:
+            report.spans += _copy(store, path)
+        except StoreError as error:
+            fault = fault or error
+            report.unreadable += 1
+            report.warn("unreadable_file", str(error))
+            continue
+        report.formats[DUCKDB_FORMAT] = report.formats.get(DUCKDB_FORMAT, 0) + 1
+    report.files += len(stores)
     if others:
         _read_files(others, store, report)
+    elif fault is not None and not report.formats:
+        raise fault
     return store, report
+
+
+def _copy(store: Store, path: Path) -> int:
+    """Add a store's spans; says so when another process keeps us waiting."""
+    try:
+        return store.copy_from(path, timeout_seconds=_QUIET_SECONDS)
+    except StoreBusyError:
+        click.echo(f"waiting for another process to let go of {path} ...", err=True)
+        return store.copy_from(path)
 
 
 def _read_files(files: Sequence[str], store: Store, report: ReadReport) -> None:
@@ -106,6 +125,20 @@ def _read_files(files: Sequence[str], store: Store, report: ReadReport) -> None:
             if not report.spans:  # where a store gave spans, a bad file is a warning
                 raise
             report.unreadable += 1
+
+
+def refuse_source(output: str | None, sources: Sequence[str]) -> None:
+    """Refuse to write an answer over the traces it is about.
+
+    Raises:
+        click.UsageError: The output is one of the sources.
+    """
+    if output not in (None, "-") and Path(str(output)).exists():
+        for path in expand(sources):
+            if isinstance(path, Path) and path.exists() and path.samefile(str(output)):
+                raise click.UsageError(
+                    f"--output {output} is one of the sources; name another file"
+                )
 
 
 def warn(report: ReadReport, *, strict: bool) -> None:

@@ -1,5 +1,6 @@
 """From spans to model calls: read, priced and counted once, by the code that also runs live."""
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -82,9 +83,7 @@ def _read(
                     _row(trace_id, span_id, call_id, call, book, is_gate=False, is_error=is_error)
                 )
         reported.extend(
-            _event_row(trace_id, span_id, event, book)
-            for event in (_decode_events(events) if events else ())
-            if event.name == semconv.CALL_EVENT
+            _event_row(trace_id, span_id, event, book) for event in _call_events(events)
         )
         agent = read_agent(attributes)
         if agent is not None:
@@ -93,6 +92,17 @@ def _read(
 
 
 _STATUS_ERROR = 2
+
+
+def _call_events(text: str | None) -> Iterable[_Event]:
+    """What gates wrote on a span, once for each call: every processor that watches writes it."""
+    told: dict[object, _Event] = {}
+    for event in _decode_events(text) if text else ():
+        if event.name == semconv.CALL_EVENT:
+            call_id = event.attributes.get(semconv.CALL_ID)
+            if call_id not in told or semconv.INPUT_TOKENS in event.attributes:
+                told[call_id] = event
+    return told.values()
 
 
 def read_agent(attributes: dict[str, Any]) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, TextIO
 
 from otelbudget.errors import TraceReadError
 from otelbudget.ingest import sniff
@@ -76,7 +76,7 @@ def open_text(
         TraceReadError: The file is nothing that can be read.
         OSError: The file cannot be opened or read.
     """
-    file = sys.stdin.buffer if path == STDIN else _open(path, files)
+    file = _stdin() if path == STDIN else _open(path, files)
     head, chunks = _head(_chunks(file, on_bytes))
     kind, reason = sniff.kind(head)
     if kind is sniff.Kind.GZIP:
@@ -86,6 +86,14 @@ def open_text(
     if kind is not sniff.Kind.JSON:
         raise TraceReadError(path, reason)
     return _without_mark(chunks)
+
+
+def _stdin() -> BinaryIO:
+    # Python has no standard input where it was closed before the start, whatever its types say.
+    stdin: TextIO | None = sys.stdin
+    if stdin is None:
+        raise TraceReadError(STDIN, "standard input is closed")
+    return stdin.buffer
 
 
 def _open(path: str, files: ExitStack) -> BinaryIO:

@@ -60,6 +60,7 @@ def command(
     Example:
       budget-audit audit traces.jsonl --by model,agent
     """
+    loading.refuse_source(output, sources)
     store, report, book = loading.load(sources)
     keep_where(store, where)
     keep_calls(store, since, until)

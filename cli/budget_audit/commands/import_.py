@@ -39,6 +39,7 @@ def command(
     Example:
       budget-audit import traces/ --store traces.duckdb
     """
+    loading.refuse_source(output, sources)
     store, report = loading.read(sources)
     distinct_spans(store)
     facts = input_facts(store)

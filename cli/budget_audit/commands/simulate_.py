@@ -76,6 +76,7 @@ def command(
       budget-audit simulate traces.jsonl --sweep cost_usd=0.05:2:40
     """
     budgets = _budgets(limits, file, range_)
+    loading.refuse_source(output, sources)
     store, report, book = loading.load(sources)
     keep_where(store, where)
     keep_scopes(store, since, until)

@@ -61,6 +61,7 @@ def command(
     Example:
       budget-audit suggest traces.jsonl -o budgets.yaml
     """
+    loading.refuse_source(output, sources)
     store, report, _ = loading.load(sources)
     keep_where(store, where)
     keep_scopes(store, since, until)

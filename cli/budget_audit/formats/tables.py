@@ -94,11 +94,10 @@ def suggest(suggestions: Sequence[Suggestion], covers: float) -> RenderableType:
     share = f"{100 * covers:g} %"
     title = f"Limits that let {share} of a workflow's runs through, with 90 % confidence"
     table = _table("workflow", title=title)
-    for name in ("runs", "left out", "limit", "90 % interval"):
+    for name in ("runs", "limit", "90 % interval"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("stopped later")
     for each in suggestions:
-        left_out = sum(len(part.trace_ids) for part in each.left_out)
         limit, interval = each.why_not or "", ""
         if each.limit_pusd is not None and each.interval_pusd is not None:
             limit = f"{money(each.limit_pusd)} USD"
@@ -106,7 +105,6 @@ def suggest(suggestions: Sequence[Suggestion], covers: float) -> RenderableType:
         table.add_row(
             _shrinking(each.workflow),
             f"{each.eligible:,}",
-            f"{left_out:,}" if left_out else "",
             Text(limit, style="bold" if each.limit_pusd is not None else "dim"),
             interval,
             _holdout(each),
