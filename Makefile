@@ -5,7 +5,7 @@ ARGS ?=
 READY := .venv/.ready
 BIN := .venv/bin
 
-.PHONY: help demo test server lint format bench wheel clean
+.PHONY: help demo test server generated lint format bench wheel clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,11 @@ lint: $(READY) ## Check format, style, types and the direction of imports
 	@$(BIN)/mypy --explicit-package-bases tests examples docs dashboards
 	@$(BIN)/mypy sample_traces/*.py
 	@$(BIN)/lint-imports
+
+generated: $(READY) ## Check that generated files are what their programs write
+	@$(BIN)/python sample_traces/make.py --check
+	@$(BIN)/python dashboards/make.py --check
+	@$(BIN)/python docs/make_cli.py --check
 
 format: $(READY) ## Rewrite the sources in the project's format
 	@$(BIN)/ruff format .
