@@ -133,6 +133,11 @@ def output(command: Callable[..., Any]) -> Callable[..., Any]:
         default="-",
         help="Write the answer to a file instead of standard output.",
     )(command)
+    return format_(command)
+
+
+def format_(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--format."""
     return click.option(
         "--format",
         "format_",

@@ -92,7 +92,6 @@ class InputFacts(msgspec.Struct, frozen=True):
         traces: Traces.
         period_start: Earliest start, unix ns, None without times.
         period_end: Latest end, unix ns, None without times.
-        backward_spans: Spans that end before they start.
         is_sampled: Whether a sampler says that it left traces out.
     """
 
@@ -101,7 +100,6 @@ class InputFacts(msgspec.Struct, frozen=True):
     traces: int
     period_start: int | None
     period_end: int | None
-    backward_spans: int
     is_sampled: bool
 
 

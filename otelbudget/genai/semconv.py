@@ -12,7 +12,6 @@ from enum import StrEnum
 
 # --- what otelbudget itself writes (never under gen_ai.*) -----------------------------------------
 
-RUN_ID = "otelbudget.run.id"
 TIER = "otelbudget.tier"
 DECISION = "otelbudget.decision"
 BUDGET = "otelbudget.budget"
@@ -44,7 +43,6 @@ METRIC_CALLS = "otelbudget.calls"
 METRIC_DENIED = "otelbudget.denied"
 METRIC_LIMIT = "otelbudget.limit"
 METRIC_USAGE = "otelbudget.usage"
-METRIC_HELD = "otelbudget.held"
 
 # --- the current conventions ----------------------------------------------------------------------
 

@@ -30,10 +30,8 @@ class Store:
         self._connection.close()
 
     def append(self, rows: Sequence[SpanRow]) -> None:
-        """Add rows."""
-        appender = self._connection.appender("spans")
-        appender.append_rows(rows)
-        appender.flush()
+        """Add spans."""
+        self.fill("spans", rows)
 
     def copy_from(self, path: Path, *, timeout_seconds: float = READ_TIMEOUT_SECONDS) -> int:
         """Add the spans of a store on disk, those that still wait beside it included.

@@ -26,14 +26,7 @@ from otelbudget.audit.suggest import DEFAULT_COVERS, suggest
 )
 @options.where
 @options.period
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["table", "json", "csv"]),
-    default="table",
-    show_default=True,
-    help="How to write the answer.",
-)
+@options.format_
 @click.option(
     "--output",
     "-o",

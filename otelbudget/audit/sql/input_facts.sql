@@ -1,11 +1,10 @@
 -- One row about the spans that were read: rows, distinct spans, traces, start and end of the period
--- in unix ns, spans that end before they start, and whether a sampler left some out.
+-- in unix ns, and whether a sampler left some out.
 select
     (select count(*) from spans) as deliveries,
     count(*) as distinct_spans,
     count(distinct trace_id) as traces,
     min(start_time_unix_nano) as period_start,
     max(greatest(end_time_unix_nano, start_time_unix_nano)) as period_end,
-    count(*) filter (where end_time_unix_nano < start_time_unix_nano) as backward_spans,
     coalesce(bool_or(regexp_matches(trace_state, 'ot=[^,]*(th|p):[1-9a-f]')), false) as is_sampled
 from span_once
