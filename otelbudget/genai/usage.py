@@ -11,7 +11,7 @@ from otelbudget.genai import semconv
 
 
 class TokenUsage(msgspec.Struct, frozen=True, gc=False):
-    """Tokens of one model call.
+    """Tokens of one model call, and what else it is billed for.
 
     Attributes:
         input_tokens: All input, including cache reads and cache writes.
@@ -19,6 +19,14 @@ class TokenUsage(msgspec.Struct, frozen=True, gc=False):
         cache_read_input_tokens: Part of the input that was read from the provider's cache.
         cache_write_input_tokens: Part of the input that was written to the provider's cache.
         reasoning_output_tokens: Part of the output that was reasoning.
+        cache_write_1h_input_tokens: Part of the cache writes that is kept for an hour.
+        audio_input_tokens: Part of the input that was audio.
+        audio_output_tokens: Part of the output that was audio.
+        image_input_tokens: Part of the input that was images.
+        image_output_tokens: Part of the output that was images.
+        audio_cache_read_input_tokens: Part of the audio input that was read from the cache.
+        image_cache_read_input_tokens: Part of the image input that was read from the cache.
+        web_searches: Searches that the provider made for the call and bills each.
     """
 
     input_tokens: int
@@ -26,6 +34,14 @@ class TokenUsage(msgspec.Struct, frozen=True, gc=False):
     cache_read_input_tokens: int = 0
     cache_write_input_tokens: int = 0
     reasoning_output_tokens: int = 0
+    cache_write_1h_input_tokens: int = 0
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
+    image_input_tokens: int = 0
+    image_output_tokens: int = 0
+    audio_cache_read_input_tokens: int = 0
+    image_cache_read_input_tokens: int = 0
+    web_searches: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -66,6 +82,10 @@ class ModelCall(msgspec.Struct, frozen=True, gc=False):
         usage: Tokens, None where none are reported. Unknown is never zero.
         cache_rule: How the cached tokens were told apart from the input.
         reported_cost_usd: What the emitter itself says the call cost, in USD as text, or None.
+        service_tier: Tier of service that answered, such as "flex", "priority" or "batch", in lower
+            case; None where not named.
+        conversation: Id of the conversation or session, None where not given.
+        user: Id of the user, None where not given.
         faults: Attributes whose value is no count of tokens and was ignored.
     """
 
@@ -80,6 +100,9 @@ class ModelCall(msgspec.Struct, frozen=True, gc=False):
     usage: TokenUsage | None = None
     cache_rule: CacheRule = CacheRule.NONE
     reported_cost_usd: str | None = None
+    service_tier: str | None = None
+    conversation: str | None = None
+    user: str | None = None
     faults: tuple[str, ...] = ()
 
     @property
@@ -160,7 +183,7 @@ def read_call(
         usage,
         rule,
         _reported_cost(values[_REPORTED_COST]),
-        tuple(faults),
+        faults=tuple(faults),
     )
 
 
