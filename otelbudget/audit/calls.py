@@ -8,8 +8,9 @@ import msgspec
 
 from otelbudget.audit.cycles import cut_cycles
 from otelbudget.audit.twins import drop_twins
-from otelbudget.genai import semconv
-from otelbudget.genai.usage import ModelCall, TokenUsage, read_call
+from otelbudget.genai import dialects, semconv
+from otelbudget.genai.reading import read_call
+from otelbudget.genai.usage import ModelCall, TokenUsage
 from otelbudget.pricing.billing import UnknownModel, bill
 from otelbudget.pricing.book import PriceBook
 from otelbudget.store import sql
@@ -107,7 +108,7 @@ def _call_events(text: str | None) -> Iterable[_Event]:
 
 def read_agent(attributes: dict[str, Any]) -> str | None:
     """The agent that a span's attributes name."""
-    for key in semconv.FIELDS["agent"]:
+    for key in dialects.FIELDS["agent"]:
         value = attributes.get(key)
         if isinstance(value, str) and value:
             return value

@@ -1,9 +1,6 @@
 """What one model call used: tokens by class, who was asked, and how the counts were read."""
 
-import sys
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 
@@ -54,8 +51,10 @@ class CacheRule(StrEnum):
 
     Attributes:
         NONE: Nothing was cached, so there was nothing to decide.
-        PROOF: Reported input is smaller than the cached part, so it cannot contain it.
+        PROOF: Reported input is smaller than the cached part, so it cannot contain it; or the part
+            that was not cached is reported too, and says so.
         SCOPE: The instrumentation is known to leave cached tokens out.
+        BUCKETS: The counts are Langfuse's, which lists each kind of token once.
         TOTAL: The reported total equals one of the two sums.
         CONVENTION: The conventions say that input contains the cached tokens.
     """
@@ -63,6 +62,7 @@ class CacheRule(StrEnum):
     NONE = "none"
     PROOF = "proof"
     SCOPE = "scope"
+    BUCKETS = "buckets"
     TOTAL = "total"
     CONVENTION = "convention"
 
@@ -114,161 +114,3 @@ class ModelCall(msgspec.Struct, frozen=True, gc=False):
     def is_model_operation(self) -> bool:
         """Whether the operation asks a model, as opposed to running an agent or a tool."""
         return self.operation in semconv.MODEL_CALL_OPERATIONS
-
-
-_NAMES = (
-    "operation",
-    "provider",
-    "request_model",
-    "response_model",
-    "response_id",
-    "agent",
-)
-_COUNTS = ("input", "output", "cache_read", "cache_write", "reasoning", "total")
-_FIELDS = (*_NAMES, *_COUNTS, "reported_cost")
-_FIRST_COUNT, _REPORTED_COST = len(_NAMES), len(_FIELDS) - 1
-# Attribute: position of its field in _FIELDS, and its rank among that field's attributes.
-_KEYS: dict[str, tuple[int, int]] = {
-    key: (position, rank)
-    for position, field in enumerate(_FIELDS)
-    for rank, key in enumerate(semconv.FIELDS[field])
-}
-_NO_VALUES: list[Any] = [None] * len(_FIELDS)
-_NO_RANKS = [99] * len(_FIELDS)
-
-
-def read_call(
-    attributes: Mapping[str, Any],
-    *,
-    scope_name: str = "",
-    start_time_unix_nano: int | None = None,
-    end_time_unix_nano: int | None = None,
-) -> ModelCall | None:
-    """The model call that a span's attributes tell of.
-
-    Args:
-        attributes: The span's attributes, in any dialect of `semconv.FIELDS`.
-        scope_name: Name of the instrumentation scope; some scopes count caches their own way.
-        start_time_unix_nano: Start of the span.
-        end_time_unix_nano: End of the span.
-
-    Returns:
-        The call, with `usage` None where no count above zero is reported; None where the span
-        neither reports usage nor says that it asks a model.
-    """
-    values = _find(attributes)
-    if values is None:
-        return None
-    operation, provider, request_model, response_model, response_id, agent = values[:_FIRST_COUNT]
-    faults: list[str] = []
-    counts = [
-        value
-        if type(value) is int and 0 <= value <= _MAX_TOKENS
-        else _count(value, position, faults)
-        for position, value in enumerate(values[_FIRST_COUNT:_REPORTED_COST])
-    ]
-    operation = semconv.OPERATION_ALIASES.get(operation, operation) or ""
-    usage, rule = _usage(counts, scope_name)
-    if usage is None and operation not in semconv.MODEL_CALL_OPERATIONS:
-        return None
-    return ModelCall(
-        None if provider in semconv.FRAMEWORK_PROVIDERS else provider,
-        request_model,
-        response_model,
-        response_id,
-        operation,
-        agent,
-        start_time_unix_nano,
-        end_time_unix_nano,
-        usage,
-        rule,
-        _reported_cost(values[_REPORTED_COST]),
-        faults=tuple(faults),
-    )
-
-
-def _find(attributes: Mapping[str, Any]) -> list[Any] | None:
-    """The best-ranked value of each of `_FIELDS`, None where the attributes name none of them."""
-    values: list[Any] | None = None
-    ranks: list[int] = []
-    for key, value in attributes.items():
-        hit = _KEYS.get(key)
-        if hit is None:
-            continue
-        if values is None:
-            values, ranks = _NO_VALUES.copy(), _NO_RANKS.copy()
-        position, rank = hit
-        if rank < ranks[position] and (position >= _FIRST_COUNT or _is_name(value)):
-            values[position] = value
-            ranks[position] = rank
-    return values
-
-
-def _is_name(value: object) -> bool:
-    """Whether a value names something; "unknown" names nothing."""
-    return isinstance(value, str) and value.lower() not in semconv.UNNAMED
-
-
-def _count(value: Any, position: int, faults: list[str]) -> int:
-    """A token count; 0 where there is none, and a fault where the value is no count."""
-    if value is None:
-        return 0
-    number = _number(value) if isinstance(value, str) else value
-    if isinstance(number, int | float) and not isinstance(number, bool):
-        # The bounds come first: NaN fails both, and int() of infinity would raise.
-        is_count = 0 <= number <= _MAX_TOKENS and number == int(number)
-        if is_count:
-            return int(number)
-    faults.append(_COUNTS[position])
-    return 0
-
-
-_MAX_TOKENS = 10**12
-
-
-def _number(text: str) -> int | float | None:
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def _reported_cost(value: Any) -> str | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    number = _number(value) if isinstance(value, str) else value
-    if number is None or not 0 <= number <= sys.float_info.max:
-        return None
-    return str(value)
-
-
-def _usage(counts: list[int], scope_name: str) -> tuple[TokenUsage | None, CacheRule]:
-    input_tokens, output_tokens, cache_read, cache_write, reasoning, total = counts
-    if not input_tokens and not output_tokens:
-        return None, CacheRule.NONE
-    cached = cache_read + cache_write
-    rule = CacheRule.NONE
-    if cached:
-        rule, contains_cached = _cache_rule(input_tokens, output_tokens, cached, total, scope_name)
-        if not contains_cached:
-            input_tokens += cached
-    return TokenUsage(input_tokens, output_tokens, cache_read, cache_write, reasoning), rule
-
-
-def _cache_rule(
-    input_tokens: int, output_tokens: int, cached: int, total: int, scope_name: str
-) -> tuple[CacheRule, bool]:
-    """Which rule decides, and whether the reported input contains the cached tokens."""
-    if input_tokens < cached:
-        return CacheRule.PROOF, False
-    if semconv.is_scope(scope_name, semconv.CACHE_EXCLUSIVE_SCOPES):
-        return CacheRule.SCOPE, False
-    if total == input_tokens + output_tokens:
-        return CacheRule.TOTAL, True
-    if total == input_tokens + output_tokens + cached:
-        return CacheRule.TOTAL, False
-    return CacheRule.CONVENTION, True

@@ -16,7 +16,8 @@ from otelbudget.budgets.config import Budget, Budgets, Mode
 from otelbudget.budgets.engine import Engine, Refusal
 from otelbudget.errors import BudgetConfigError, BudgetExceededError
 from otelbudget.genai import semconv
-from otelbudget.genai.usage import ModelCall, read_call
+from otelbudget.genai.reading import read_call
+from otelbudget.genai.usage import ModelCall
 from otelbudget.live import gates
 from otelbudget.live.accounting import Accounting, hex_trace_id
 from otelbudget.live.calls import CallState, GatedCall, calls_around

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from otelbudget.genai import semconv
+from otelbudget.genai import dialects, semconv
 
 MAX_TEXT_BYTES = 256
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -157,7 +157,7 @@ class Content:
         if self._keep or value is None or isinstance(value, (int, float)):
             return value
         text = value.encode() if isinstance(value, str) else _encode(value)
-        if not self._is_content(key) and (len(text) <= MAX_TEXT_BYTES or key in semconv.READ_KEYS):
+        if not self._is_content(key) and (len(text) <= MAX_TEXT_BYTES or key in dialects.READ_KEYS):
             return value
         return {
             "bytes": len(text),

@@ -25,7 +25,8 @@ from otelbudget.audit.replay import recorded_calls, replay
 from otelbudget.audit.sweep import log_spaced, sweep
 from otelbudget.budgets.config import Budgets, LimitKind
 from otelbudget.budgets.engine import Admission, Engine
-from otelbudget.genai.usage import TokenUsage, read_call
+from otelbudget.genai.reading import read_call
+from otelbudget.genai.usage import TokenUsage
 from otelbudget.ingest import ReadReport, read_traces
 from otelbudget.live import gates
 from otelbudget.live.gates.gated import Passage

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otelbudget.genai import semconv
-from otelbudget.genai.usage import CacheRule, ModelCall, TokenUsage, read_call
+from otelbudget.genai import dialects, semconv
+from otelbudget.genai.reading import read_call
+from otelbudget.genai.usage import CacheRule, ModelCall, TokenUsage
 
 # What instrumentations of several vendors write today for one call of 100 input, 20 output tokens.
 DIALECTS: dict[str, dict[str, Any]] = {
@@ -188,7 +189,7 @@ def test_a_value_that_is_no_count_is_a_fault_and_counts_nothing(value: object) -
 
     assert call is not None
     assert call.usage == TokenUsage(0, 20)
-    assert call.faults == ("input",)
+    assert call.faults == ("gen_ai.usage.input_tokens",)
 
 
 @pytest.mark.parametrize("value", [100, 100.0, "100", "100.0"], ids=repr)
@@ -230,9 +231,9 @@ _VALUES = st.one_of(
 
 @given(
     st.dictionaries(
-        st.one_of(st.sampled_from(sorted(semconv.READ_KEYS)), st.text(max_size=8)), _VALUES
+        st.one_of(st.sampled_from(sorted(dialects.READ_KEYS)), st.text(max_size=8)), _VALUES
     ),
-    st.sampled_from(["", "app", *semconv.CACHE_EXCLUSIVE_SCOPES]),
+    st.sampled_from(["", "app", *dialects.CACHE_EXCLUSIVE_SCOPES]),
 )
 def test_no_attributes_make_reading_fail(attributes: dict[str, Any], scope_name: str) -> None:
     call = read_call(attributes, scope_name=scope_name)
