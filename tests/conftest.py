@@ -2,14 +2,18 @@
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import msgspec
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Tracer
+
+from otelbudget.pricing.files import encode_book, packaged_file, user_book_path
 
 # Where otelbudget is installed pytest has its plugin already; twice would be an error.
 if "otelbudget" not in entry_points(group="pytest11").names:
@@ -33,6 +37,19 @@ class Clock:
     def advance(self, *, seconds: int) -> None:
         """Let time pass."""
         self.now_ns += seconds * 10**9
+
+
+@pytest.fixture(scope="session", autouse=True)
+def prices_of_today(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The packaged prices, never those of the developer, and never too old to be sure."""
+    cache = tmp_path_factory.mktemp("cache")
+    book = msgspec.structs.replace(packaged_file(), compiled_on=datetime.now(UTC).date())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(cache))
+        path = user_book_path()
+        path.parent.mkdir()
+        path.write_bytes(encode_book(book))
+        yield
 
 
 @pytest.fixture

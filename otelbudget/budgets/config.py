@@ -6,16 +6,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from os import PathLike
-from pathlib import Path
 from typing import Any, Self
 
-import yaml
-
+from otelbudget.budgets.files import read_yaml
 from otelbudget.errors import BudgetConfigError, display_usd
 from otelbudget.pricing.billing import UnknownModel, pusd, usd
+from otelbudget.pricing.overrides import PriceOverrides
 
 MAX_LIMIT = 2**63 - 1
-_MAX_FILE_BYTES = 1 << 20
 
 
 class Mode(StrEnum):
@@ -136,10 +134,12 @@ class Budgets:
     Attributes:
         budgets: The budgets in the order of the file; their names are distinct.
         unknown_model: What a model without a known price counts as.
+        prices: The user's own prices; None: list prices.
     """
 
     budgets: tuple[Budget, ...]
     unknown_model: UnknownModel = UnknownModel.CEILING
+    prices: PriceOverrides | None = None
 
     def __post_init__(self) -> None:
         names = [budget.name for budget in self.budgets]
@@ -155,17 +155,7 @@ class Budgets:
             BudgetConfigError: The file cannot be read, or a key or value in it is not allowed; the
                 error names file, key and what is allowed.
         """
-        where = str(path)
-        try:
-            document = yaml.load(_text(Path(path)), Loader=_ExactLoader)  # noqa: S506 - a SafeLoader
-        except OSError as error:
-            raise BudgetConfigError(f"cannot be read: {error.strerror}", path=where) from error
-        except BudgetConfigError as error:
-            raise BudgetConfigError(error.reason, path=where, key=error.key) from error
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            # A ValueError is text that is no UTF-8, or a date or number that cannot be.
-            raise BudgetConfigError(f"is no YAML: {_one_line(error)}", path=where) from error
-        return cls.from_config(document, path=where)
+        return cls.from_config(read_yaml(path), path=str(path))
 
     @classmethod
     def from_config(cls, document: object, *, path: str | None = None) -> Self:
@@ -175,7 +165,7 @@ class Budgets:
             BudgetConfigError: A key or value is not allowed.
         """
         top = _mapping(document, path, None)
-        _known_keys(top, ("version", "unknown_model", "budgets"), path, "")
+        _known_keys(top, ("version", "unknown_model", "prices", "budgets"), path, "")
         if str(top.get("version", 1)) != "1":
             raise BudgetConfigError(
                 f"is {top['version']!r}, this otelbudget reads 1", path=path, key="version"
@@ -193,48 +183,21 @@ class Budgets:
                 path=path,
                 key="unknown_model",
             ) from error
-        return cls(budgets, unknown_model)
+        prices = (
+            PriceOverrides.from_config(top["prices"], path=path, prefix="prices.")
+            if "prices" in top
+            else None
+        )
+        return cls(budgets, unknown_model, prices)
 
     def as_config(self) -> dict[str, Any]:
         """The mapping of a budgets file that says the same, defaults filled in."""
         return {
             "version": 1,
             "unknown_model": str(self.unknown_model),
+            **({"prices": dict(self.prices.config)} if self.prices else {}),
             "budgets": {budget.name: budget.as_config() for budget in self.budgets},
         }
-
-
-def _text(file: Path) -> str:
-    with file.open("rb") as opened:
-        content = opened.read(_MAX_FILE_BYTES + 1)
-    if len(content) > _MAX_FILE_BYTES:
-        raise BudgetConfigError("is larger than 1 MiB, so it is no budgets file")
-    return content.decode("utf-8-sig")
-
-
-class _ExactLoader(yaml.SafeLoader):
-    """YAML whose decimal numbers stay text, so that 0.10 is exactly ten cents.
-
-    A key that is given twice is an error: the second one would silently replace the first.
-    """
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    line = key.start_mark.line + 1
-                    raise BudgetConfigError(
-                        f"is given twice (line {line}); keep one", key=key.value
-                    )
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-_ExactLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":float")]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +258,20 @@ def _budget(name: str, keys: object, path: str | None) -> Budget:
 def _off_is_text(key: str, value: object) -> object:
     """YAML 1.1 reads a bare `off` as false; as a mode it is the word."""
     return "off" if key == "mode" and value is False else value
+
+
+def read_prices(path: str | PathLike[str]) -> PriceOverrides:
+    """The user's own prices from a file: a `prices` section, alone or in a budgets file.
+
+    Raises:
+        BudgetConfigError: The file cannot be read, or a key or value in it is not allowed.
+    """
+    where = str(path)
+    document = read_yaml(path)
+    if isinstance(document, Mapping) and "prices" in document:
+        _known_keys(document, ("version", "unknown_model", "prices", "budgets"), where, "")
+        return PriceOverrides.from_config(document["prices"], path=where, prefix="prices.")
+    return PriceOverrides.from_config(document, path=where)
 
 
 def _mapping(value: object, path: str | None, key: str | None) -> Mapping[str, Any]:
@@ -377,7 +354,3 @@ def _warn_at(ratios: object) -> tuple[Decimal, ...]:
 
 def _choices(enum: type[StrEnum]) -> str:
     return ", ".join(enum)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -7,6 +7,7 @@ import msgspec
 
 from otelbudget.genai.usage import ModelCall
 from otelbudget.pricing.book import PriceBook
+from otelbudget.pricing.price import PriceConfidence
 
 PUSD_PER_USD = 10**12
 
@@ -33,12 +34,15 @@ class Charge(msgspec.Struct, frozen=True, gc=False):
         tokens: Input and output tokens; 0 where usage is unknown.
         list_cost_pusd: Cost at list price in pico-USD, None where usage or price is unknown.
         estimated_pusd: What counts toward a money limit in place of an unknown list cost, pico-USD.
+        confidence: How sure the price is; ESTIMATED for a ceiling, None where usage or price is
+            unknown.
     """
 
     model: str | None = None
     tokens: int = 0
     list_cost_pusd: int | None = None
     estimated_pusd: int = 0
+    confidence: PriceConfidence | None = None
 
     @property
     def counted_pusd(self) -> int:
@@ -47,21 +51,23 @@ class Charge(msgspec.Struct, frozen=True, gc=False):
 
 
 def bill(call: ModelCall, book: PriceBook, unknown_model: UnknownModel) -> Charge:
-    """What a call adds to an account, priced at its start.
+    """What a call adds to an account, priced at its start and by its tier of service.
 
-    A call without usage adds nothing that is known: no tokens, no cost.
+    A call without usage adds nothing that is known: no tokens, no cost. One without times is priced
+    at the day the book was compiled.
     """
     usage = call.usage
     if usage is None:
         return Charge(call.model)
-    at_ns = call.start_time_unix_nano or call.end_time_unix_nano or 0
-    price = book.price(call.provider, call.model, at_ns)
+    at_ns = call.start_time_unix_nano or call.end_time_unix_nano or book.compiled_at_ns
+    price = book.price(call.provider, call.model, at_ns, call.service_tier)
+    tokens = usage.total_tokens
     if price is not None:
-        return Charge(call.model, usage.total_tokens, price.list_cost_pusd(usage))
+        return Charge(call.model, tokens, price.list_cost_pusd(usage), 0, price.confidence)
     if unknown_model is UnknownModel.ALLOW:
-        return Charge(call.model, usage.total_tokens)
-    ceiling = book.ceiling(call.provider, at_ns).list_cost_pusd(usage)
-    return Charge(call.model, usage.total_tokens, None, ceiling)
+        return Charge(call.model, tokens)
+    ceiling = book.ceiling(call.provider, at_ns)
+    return Charge(call.model, tokens, None, ceiling.list_cost_pusd(usage), ceiling.confidence)
 
 
 # Apart from the application's own decimal context, which may round.

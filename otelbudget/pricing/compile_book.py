@@ -7,11 +7,10 @@ pico-USD per token (USD per million tokens * 1,000,000), rounded half even once,
 """
 
 import argparse
-import gzip
 import hashlib
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import date
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +20,8 @@ import msgspec
 from genai_prices import types as source
 from genai_prices.data import providers as source_providers
 
+from otelbudget.pricing.corrections import CORRECTIONS, STANDARD_OUTSIDE_WINDOWS, corrected
+from otelbudget.pricing.files import encode_book
 from otelbudget.pricing.records import (
     SCHEMA,
     BookFile,
@@ -28,9 +29,13 @@ from otelbudget.pricing.records import (
     DatedRates,
     ModelRow,
     ProviderRow,
-    Rates,
     TierRates,
 )
+from otelbudget.pricing.second_opinion import Listed
+
+SOURCE = "genai-prices"
+
+_Value = Decimal | source.TieredPrices | None
 
 _UNITS = {
     "input": "input_mtok",
@@ -38,59 +43,30 @@ _UNITS = {
     "cache_read": "cache_read_mtok",
     "cache_write": "cache_write_mtok",
     "cache_write_1h": "cache_write_1h_mtok",
+    "audio_input": "input_audio_mtok",
+    "audio_cache_read": "cache_audio_read_mtok",
+    "audio_output": "output_audio_mtok",
+    "image_input": "input_image_mtok",
+    "image_cache_read": "cache_image_read_mtok",
+    "image_output": "output_image_mtok",
+    "reasoning_output": "output_reasoning_mtok",
+    "web_search": "web_searches_kcount",
+    "request": "requests_kcount",
 }
+_PUSD_PER_USD = 10**12
 
-
-def _per_mtok(
-    valid_from: date | None, input_usd: str, output_usd: str, cache_read_usd: str
-) -> DatedRates:
-    return DatedRates(
-        valid_from=valid_from,
-        input=_pusd_per_token(Decimal(input_usd)),
-        output=_pusd_per_token(Decimal(output_usd)),
-        cache_read=_pusd_per_token(Decimal(cache_read_usd)),
-    )
-
-
-def _pusd_per_token(usd_per_mtok: Decimal) -> int:
-    return int((usd_per_mtok * 1_000_000).to_integral_value(rounding=ROUND_HALF_EVEN))
-
-
-_DEEPSEEK_CHAT_AND_REASONER = (
-    _per_mtok(date(2025, 9, 5), "0.56", "1.68", "0.07"),
-    _per_mtok(date(2025, 9, 29), "0.28", "0.42", "0.028"),
-    _per_mtok(date(2026, 4, 24), "0.14", "0.28", "0.0028"),
-)
-
-CORRECTIONS = {
-    # genai-prices 0.2.3 gives these two their night discount of 2025-02-26 to 2025-09-05 on every
-    # date, and no later price. Here: the standard price, then each change.
-    # Source: https://api-docs.deepseek.com/quick_start/pricing as of 2025-09-01 (the price list
-    # from 2025-09-05 16:00 UTC, "cancel the nighttime discount"), the news of 2025-09-29
-    # (V3.2-Exp), and the release of V4 on 2026-04-24, whose Flash both names have meant since.
-    ("deepseek", "deepseek-chat"): (
-        _per_mtok(None, "0.27", "1.10", "0.07"),
-        *_DEEPSEEK_CHAT_AND_REASONER,
-    ),
-    ("deepseek", "deepseek-reasoner"): (
-        _per_mtok(None, "0.55", "2.19", "0.14"),
-        *_DEEPSEEK_CHAT_AND_REASONER,
-    ),
+_VARIANTS = {
+    ("service_tier", "flex"): "flex",
+    ("service_tier", "priority"): "priority",
+    ("service_tier", "fast"): "fast",
+    ("speed", "fast"): "fast",
+    ("processing", "batch"): "batch",
 }
-"""Rates that replace a row of the source that is wrong, by provider and model, with the reason."""
+"""Conditions of the source's variants that are tiers of service, and the tier's name in the book.
 
-STANDARD_OUTSIDE_WINDOWS = frozenset(
-    {
-        # Off-peak is the standard price: peak is seven hours on working days, twice the price, and
-        # only since 2026-08-17, which a window of genai-prices 0.2.3 cannot say. Without its
-        # windows the row holds the right off-peak price of every date.
-        # Source: https://api-docs.deepseek.com/quick_start/pricing as of 2026-09-11.
-        ("deepseek", "deepseek-flash"),
-        ("deepseek", "deepseek-v4-flash"),
-        ("deepseek", "deepseek-v4-pro"),
-    }
-)
-"""Models whose prices by time of day are left out on purpose, by provider and model."""
+Left out: "default", which is the standard price, and conditions that no span tells of (the search
+type of Perplexity, the route of OpenRouter).
+"""
 
 
 def compile_book(compiled_on: date) -> BookFile:
@@ -99,27 +75,44 @@ def compile_book(compiled_on: date) -> BookFile:
     Args:
         compiled_on: The day to put into the book's header.
     """
-    rows = tuple(_provider_row(provider) for provider in source_providers)
+    uncorrected = tuple(_provider_row(provider) for provider in source_providers)
+    rows = corrected(uncorrected)
     content = msgspec.json.encode(rows, order="sorted")
     return BookFile(
         schema=SCHEMA,
-        source="genai-prices",
-        version=version("genai-prices"),
+        source=SOURCE,
+        version=source_version(),
         compiled_on=compiled_on,
-        history_from=min(_start_dates(rows)),
+        history_from=min(_start_dates(uncorrected)),
         content_hash=hashlib.sha256(content).hexdigest(),
         providers=rows,
     )
 
 
-def encode_book(book: BookFile) -> bytes:
-    """The book as gzipped JSON with sorted keys and no time in the gzip header."""
-    return gzip.compress(msgspec.json.encode(book, order="sorted"), compresslevel=9, mtime=0)
+def source_version() -> str:
+    """Version of the installed genai-prices."""
+    return version(SOURCE)
+
+
+def source_rows(at_ns: int) -> Iterator[Listed]:
+    """Every model that genai-prices itself prices by token at a time, by the name of its row."""
+    at = datetime.fromtimestamp(at_ns // 10**9, UTC)
+    for provider in source_providers:
+        for model in provider.models:
+            rates = _rates(vars(model.get_prices(at)), 0)
+            if "input" in rates and provider.find_model(model.id) is model:
+                yield Listed(
+                    provider.id,
+                    model.id,
+                    rates["input"],
+                    rates.get("output", 0),
+                    rates.get("cache_read"),
+                )
 
 
 def unexplained_windows() -> list[str]:
     """Models priced by time of day that nobody has judged yet, as "provider/model"."""
-    judged = CORRECTIONS.keys() | STANDARD_OUTSIDE_WINDOWS
+    judged = {(each.provider, each.row) for each in CORRECTIONS} | STANDARD_OUTSIDE_WINDOWS
     return [
         f"{provider.id}/{model.id}"
         for provider in source_providers
@@ -140,32 +133,90 @@ def _start_dates(providers: Iterable[ProviderRow]) -> Iterator[date]:
 def _provider_row(provider: source.Provider) -> ProviderRow:
     return ProviderRow(
         id=provider.id,
-        models=tuple(_model_row(provider.id, model) for model in provider.models),
+        models=tuple(_model_row(model) for model in provider.models),
         provider_match=_optional_clause(provider.provider_match),
         model_match=_optional_clause(provider.model_match),
         fallback=tuple(provider.fallback_model_providers or ()),
     )
 
 
-def _model_row(provider_id: str, model: source.ModelInfo) -> ModelRow:
+def _model_row(model: source.ModelInfo) -> ModelRow:
     return ModelRow(
         id=model.id,
         match=_clause(model.match),
-        rates=_model_rates(provider_id, model),
+        rates=_standard_rates(model),
+        variants=dict(_variants(model)),
         is_deprecated=bool(model.deprecated),
     )
 
 
-def _model_rates(provider_id: str, model: source.ModelInfo) -> tuple[DatedRates, ...]:
-    key = (provider_id, model.id)
-    if key in CORRECTIONS:
-        return CORRECTIONS[key]
-    prices = [price for price in _conditional_prices(model) if not _is_window(price)]
+def _standard_rates(model: source.ModelInfo) -> tuple[DatedRates, ...]:
+    prices = _dated_prices(model)
     if _is_free(model.id, prices):
         return (DatedRates(input=0, output=0),)
-    rows = [_dated_rates(price) for price in prices]
-    priced = [row for row in rows if row.input is not None]
+    return _priced(_dated_rates(day, vars(price)) for day, price in prices)
+
+
+def _variants(model: source.ModelInfo) -> Iterator[tuple[str, tuple[DatedRates, ...]]]:
+    """The rates of each tier of service from the first day on which the source knows them."""
+    standard = _dated_prices(model)
+    by_tier: dict[str, list[source.PriceVariant]] = {}
+    for variant in model.price_variants or ():
+        for condition in variant.when.items():
+            if len(variant.when) == 1 and condition in _VARIANTS:
+                by_tier.setdefault(_VARIANTS[condition], []).append(variant)
+    for tier, variants in sorted(by_tier.items()):
+        first = min(_first_day(variant) or date.min for variant in variants)
+        days = {_first_day(variant) or date.min for variant in variants}
+        days |= {day for day, _ in standard if day is not None and day > first}
+        rates = _priced(
+            _dated_rates(None if day == date.min else day, _merged(standard, variants, day))
+            for day in sorted(days)
+        )
+        if rates:
+            yield tier, rates
+
+
+def _first_day(variant: source.PriceVariant) -> date | None:
+    constraint = variant.constraint
+    return constraint.start_date if isinstance(constraint, source.StartDateConstraint) else None
+
+
+def _merged(
+    standard: Sequence[tuple[date | None, source.ModelPrice]],
+    variants: Iterable[source.PriceVariant],
+    day: date,
+) -> dict[str, _Value]:
+    """Prices on a day: the variants', the first that names a unit deciding, else the standard."""
+    begun = [price for start, price in standard if start is None or start <= day]
+    merged: dict[str, _Value] = dict(vars(begun[-1] if begun else standard[0][1]))
+    overrides: dict[str, _Value] = {}
+    for variant in variants:
+        if (_first_day(variant) or date.min) <= day:
+            for unit, value in vars(variant.prices).items():
+                if value is not None:
+                    overrides.setdefault(unit, value)
+    return merged | overrides
+
+
+def _priced(rows: Iterable[DatedRates]) -> tuple[DatedRates, ...]:
+    """The rows that have a price for tokens, the earliest first."""
+    priced = (row for row in rows if row.input is not None)
     return tuple(sorted(priced, key=lambda row: row.valid_from or date.min))
+
+
+def _dated_prices(model: source.ModelInfo) -> list[tuple[date | None, source.ModelPrice]]:
+    """The source's prices by first day, those of certain hours left out."""
+    return [
+        (
+            price.constraint.start_date
+            if isinstance(price.constraint, source.StartDateConstraint)
+            else None,
+            price.prices,
+        )
+        for price in _conditional_prices(model)
+        if not _is_window(price)
+    ]
 
 
 def _conditional_prices(model: source.ModelInfo) -> Sequence[source.ConditionalPrice]:
@@ -178,44 +229,46 @@ def _is_window(price: source.ConditionalPrice) -> bool:
     return isinstance(price.constraint, source.TimeOfDateConstraint)
 
 
-def _is_free(model_id: str, prices: Iterable[source.ConditionalPrice]) -> bool:
+def _is_free(model_id: str, prices: Iterable[tuple[date | None, source.ModelPrice]]) -> bool:
     """Whether the source leaves the price out because there is none to pay."""
-    has_no_price = all(value is None for price in prices for value in vars(price.prices).values())
+    has_no_price = all(value is None for _, price in prices for value in vars(price).values())
     return has_no_price and model_id.endswith(":free")
 
 
-def _dated_rates(price: source.ConditionalPrice) -> DatedRates:
-    constraint = price.constraint
+def _dated_rates(valid_from: date | None, prices: Mapping[str, _Value]) -> DatedRates:
     starts = sorted(
         {
             tier.start
             for unit in _UNITS.values()
-            if isinstance(value := getattr(price.prices, unit), source.TieredPrices)
+            if isinstance(value := prices.get(unit), source.TieredPrices)
             for tier in value.tiers
         }
     )
     return DatedRates(
-        valid_from=constraint.start_date
-        if isinstance(constraint, source.StartDateConstraint)
-        else None,
+        valid_from=valid_from,
         tiers=tuple(
-            TierRates(above_input_tokens=start, **_rates(price.prices, start + 1))
-            for start in starts
+            TierRates(above_input_tokens=start, **_rates(prices, start + 1)) for start in starts
         ),
-        **_rates(price.prices, 0),
+        **_rates(prices, 0),
     )
 
 
-def _rates(price: source.ModelPrice, input_tokens: int) -> dict[str, int]:
-    """Rates in pico-USD per token of a request with so many input tokens, those that are stated."""
+def _rates(prices: Mapping[str, _Value], input_tokens: int) -> dict[str, int]:
+    """Rates in pico-USD of a request with so many input tokens, those that are stated."""
     rates = {}
-    for name in Rates.__struct_fields__:
-        value: Decimal | source.TieredPrices | None = getattr(price, _UNITS[name])
+    for name, unit in _UNITS.items():
+        value = prices.get(unit)
         if isinstance(value, source.TieredPrices):
             value = _tier_price(value, input_tokens)
         if value is not None:
-            rates[name] = _pusd_per_token(value)
+            per = 1_000 if unit.endswith("_kcount") else 1_000_000
+            rates[name] = _pusd_each(value, per)
     return rates
+
+
+def _pusd_each(price_usd: Decimal, per: int) -> int:
+    """A price of so many units as pico-USD of one, rounded half even."""
+    return int((price_usd * (_PUSD_PER_USD // per)).to_integral_value(rounding=ROUND_HALF_EVEN))
 
 
 def _tier_price(tiered: source.TieredPrices, input_tokens: int) -> Decimal:
@@ -258,7 +311,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in unexplained_windows():
         sys.stderr.write(
             f"{name} is priced by time of day, which the book leaves out; judge it and add it to "
-            "CORRECTIONS or STANDARD_OUTSIDE_WINDOWS in compile_book.py\n"
+            "CORRECTIONS or STANDARD_OUTSIDE_WINDOWS in corrections.py\n"
         )
     return 0
 

@@ -1,12 +1,13 @@
 """The price book as it lies in its file: providers, their models, and dated rates in pico-USD."""
 
 import re
+from collections.abc import Mapping
 from datetime import date
 from functools import cache
 
 import msgspec
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of this file format; a book with another schema is not read."""
 
 
@@ -66,14 +67,23 @@ def _compiled(regex: str) -> re.Pattern[str]:
 
 
 class Rates(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Rates in pico-USD per token; None where the source states none.
+    """Rates in pico-USD, per token unless said otherwise; None where the source states none.
 
     Attributes:
         input: All input that is not named below.
-        output: All output.
+        output: All output that is not named below.
         cache_read: Input read from the provider's cache.
         cache_write: Input written to the provider's cache.
         cache_write_1h: Input written to the provider's cache to be kept for an hour.
+        audio_input: Audio input.
+        audio_cache_read: Audio input read from the provider's cache.
+        audio_output: Audio output.
+        image_input: Image input.
+        image_cache_read: Image input read from the provider's cache.
+        image_output: Image output.
+        reasoning_output: Output that is reasoning.
+        web_search: One web search that the provider makes for the call.
+        request: One request, beside its tokens.
     """
 
     input: int | None = None
@@ -81,6 +91,15 @@ class Rates(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     cache_read: int | None = None
     cache_write: int | None = None
     cache_write_1h: int | None = None
+    audio_input: int | None = None
+    audio_cache_read: int | None = None
+    audio_output: int | None = None
+    image_input: int | None = None
+    image_cache_read: int | None = None
+    image_output: int | None = None
+    reasoning_output: int | None = None
+    web_search: int | None = None
+    request: int | None = None
 
 
 class TierRates(Rates, frozen=True, omit_defaults=True, kw_only=True):
@@ -112,13 +131,18 @@ class ModelRow(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         id: Name of the row.
         match: Which model names it prices.
         rates: Its rates by ascending `valid_from`; empty where it is not billed by token.
+        variants: Its rates in tiers of service other than the standard one, by tier, such as
+            "flex" or "batch", each by ascending `valid_from`.
         is_deprecated: Whether the provider has withdrawn the model or said that it will.
+        correction: Why and by which source the rates are not those of the book's source, or None.
     """
 
     id: str
     match: Clause
     rates: tuple[DatedRates, ...] = ()
+    variants: Mapping[str, tuple[DatedRates, ...]] = {}
     is_deprecated: bool = False
+    correction: str | None = None
 
 
 class ProviderRow(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

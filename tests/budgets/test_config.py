@@ -88,7 +88,7 @@ WRONG_FILES: dict[str, tuple[str | bytes, str | None, str]] = {
     "a-number-too-long": (_in_a("max_calls: " + "9" * 5_000), None, "is no YAML"),
     "too-deep": ("- " * 5_000, None, "is no YAML"),
     "too-large": ("#" * (1 << 20) + "\n", None, "larger than 1 MiB"),
-    "unknown-key": ("budgetz: {}", "budgetz", "allowed are version, unknown_model, budgets"),
+    "unknown-key": ("budgetz: {}", "budgetz", "allowed are version, unknown_model, prices"),
     "version": ("version: 2\nbudgets: {a: {max_calls: 1}}", "version", "reads 1"),
     "unknown-model": (
         "unknown_model: free\nbudgets: {a: {max_calls: 1}}",

@@ -139,12 +139,12 @@ def test_a_price_applies_from_midnight_utc_of_its_first_day() -> None:
 
 
 def test_a_call_older_than_the_known_history_gets_the_first_price_and_says_so() -> None:
-    """gpt-4o was 5/15 USD/Mtok in June 2024, which the source does not know."""
-    price = price_of("openai", "gpt-4o", "2024-06-01")
+    price = price_of("openai", "gpt-4o-mini", "2024-09-01")
 
-    assert (price.input_pusd_per_token, price.confidence) == (
-        2_500_000,
+    assert (price.input_pusd_per_token, price.confidence, price.valid_from) == (
+        150_000,
         PriceConfidence.BEFORE_HISTORY,
+        None,
     )
 
 
@@ -266,7 +266,7 @@ def test_the_book_says_where_it_comes_from() -> None:
 def test_importing_the_book_reads_no_file_and_no_genai_prices() -> None:
     program = (
         "import sys, otelbudget.pricing.book as book;"
-        "sys.exit('genai_prices' in sys.modules or book._packaged_file.cache_info().currsize)"
+        "sys.exit('genai_prices' in sys.modules or book.newest_file.cache_info().currsize)"
     )
     done = subprocess.run([sys.executable, "-c", program], check=False)
 

@@ -6,8 +6,18 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from otelbudget.pricing.compile_book import compile_book, encode_book, main, unexplained_windows
-from otelbudget.pricing.records import SCHEMA, BookFile, ModelRow
+from otelbudget.pricing.compile_book import compile_book, main, unexplained_windows
+from otelbudget.pricing.corrections import CORRECTIONS, corrected
+from otelbudget.pricing.files import encode_book
+from otelbudget.pricing.records import (
+    SCHEMA,
+    BookFile,
+    Clause,
+    DatedRates,
+    ModelRow,
+    ProviderRow,
+    Rates,
+)
 
 
 def committed_book() -> bytes:
@@ -47,6 +57,44 @@ def test_every_model_priced_by_time_of_day_is_judged() -> None:
     assert unexplained_windows() == []
 
 
+def test_every_correction_still_applies_to_the_source() -> None:
+    book = msgspec.json.decode(gzip.decompress(committed_book()), type=BookFile)
+    applied = {row.correction for provider in book.providers for row in provider.models}
+
+    assert {correction.text for correction in CORRECTIONS} <= applied
+
+
+def test_a_correction_is_not_applied_where_the_source_says_something_else() -> None:
+    provider = ProviderRow(
+        id="openai",
+        models=(
+            ModelRow(
+                id="o3",
+                match=Clause(equals="o3"),
+                rates=(DatedRates(input=9_000_000, output=40_000_000, cache_read=2_500_000),),
+            ),
+        ),
+    )
+
+    (row,) = [row for row in corrected((provider,))[0].models if row.id == "o3"]
+    assert (row.correction, row.rates) == (None, provider.models[0].rates)
+
+
+def test_every_tier_of_service_of_the_source_is_in_the_book() -> None:
+    book = msgspec.json.decode(gzip.decompress(committed_book()), type=BookFile)
+    models = [row for provider in book.providers for row in provider.models if row.variants]
+
+    # 111 models have variants; those by search type and route, and of voices, pages and hours,
+    # are no tiers of service of tokens.
+    assert len(models) >= 100
+    assert {tier for row in models for tier in row.variants} == {
+        "batch",
+        "fast",
+        "flex",
+        "priority",
+    }
+
+
 def test_a_tier_states_all_rates_of_the_larger_request() -> None:
     rates = model_row("google", "gemini-2.5-pro").rates[-1]
 
@@ -62,14 +110,14 @@ def test_rates_finer_than_a_nano_dollar_are_exact() -> None:
     assert model_row("deepseek", "deepseek-v4-flash").rates[0].cache_read == 2_800
 
 
-@pytest.mark.parametrize("unit", ["input", "output", "cache_read", "cache_write", "cache_write_1h"])
+@pytest.mark.parametrize("unit", Rates.__struct_fields__)
 def test_no_rate_is_negative(unit: str) -> None:
     book = msgspec.json.decode(gzip.decompress(committed_book()), type=BookFile)
     rates = [
         getattr(rate, unit)
         for provider in book.providers
         for model in provider.models
-        for dated in model.rates
+        for dated in (*model.rates, *(each for tier in model.variants.values() for each in tier))
         for rate in (dated, *dated.tiers)
     ]
 

@@ -1,4 +1,6 @@
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -91,6 +93,34 @@ def test_a_model_tells_its_provider_where_the_span_does_not(
         ("crewai", "anthropic/claude-sonnet-4-5-20250929", "anthropic/claude-sonnet-4-5"),
         ("litellm", "groq/openai/gpt-oss-120b", "groq/openai/gpt-oss-120b"),
         ("gcp.vertex.agent", "vertex_ai/gemini-2.5-pro", "google/gemini-2.5-pro"),
+        ("gcp.vertex_ai", "gemini-2.0-flash@001", "google/gemini-2.0-flash"),
+        (None, "openai/responses/gpt-5", "openai/gpt-5"),
+        ("openai", "responses/gpt-5", "openai/gpt-5"),
+        (None, "openai:gpt-4o", "openai/gpt-4o"),
+        ("anthropic", "anthropic:claude-sonnet-4-5", "anthropic/claude-sonnet-4-5"),
+        (None, "google-gla:gemini-2.5-pro", "google/gemini-2.5-pro"),
+        ("litellm", "litellm_proxy/openai/gpt-4o", "openai/gpt-4o"),
+        (
+            "openrouter",
+            "anthropic/claude-3-7-sonnet-20250219",
+            "openrouter/anthropic/claude-3.7-sonnet",
+        ),
+        ("openrouter", "openai/gpt-4o:nitro", "openrouter/openai/gpt-4o"),
+        (
+            "aws.bedrock",
+            "anthropic.claude-sonnet-4-5",
+            "aws/regional.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        ),
+        (
+            None,
+            "eu.anthropic.claude-3-7-sonnet-v1:0",
+            "aws/regional.anthropic.claude-3-7-sonnet-20250219-v1:0",
+        ),
+        (
+            "aws.bedrock",
+            "arn:aws-cn:bedrock:cn-1::foundation-model/anthropic.claude-3-haiku-20240307-v1:0",
+            "aws/regional.anthropic.claude-3-haiku-20240307-v1:0",
+        ),
     ],
 )
 def test_a_rewritten_name_is_normalised(provider: str | None, model: str, row: str) -> None:
@@ -163,6 +193,12 @@ def test_a_model_given_away_is_free() -> None:
         ("google", "gemma-3-27b-it"),
         ("aws.bedrock", "arn:aws:bedrock:us-east-1:1:application-inference-profile/abc123"),
         ("groq", "llama-99-900b"),
+        ("aws.bedrock", "arn:aws:bedrock:us-east-1:1:provisioned-model/abc123"),
+        ("aws.bedrock", "arn:aws:bedrock:us-east-1:1:custom-model/amazon.nova-lite-v1:0/abc"),
+        (None, "bedrock/arn:aws:bedrock:us-east-1:1:application-inference-profile/gpt-4o"),
+        (None, "azure/eu/gpt-4o-2024-08-06"),
+        ("openrouter", "openai/gpt-4o:unheard-of"),
+        (None, "team:gpt-4o"),
     ],
 )
 def test_what_nobody_can_know_has_no_price(provider: str | None, model: str | None) -> None:
@@ -172,3 +208,30 @@ def test_what_nobody_can_know_has_no_price(provider: str | None, model: str | No
 def test_a_provider_nobody_knows_is_priced_as_the_known_model_it_serves() -> None:
     assert found("my-company", "gpt-4o") == "openai/gpt-4o normalised"
     assert found("my-company", "my-model") is None
+
+
+VARIANTS = Path(__file__).parents[2].joinpath("..", "shared", "facts", "model_variants.json")
+
+
+@pytest.mark.skipif(not VARIANTS.is_file(), reason="the list of names is not beside the repository")
+def test_names_of_the_field_are_found_and_none_wrongly() -> None:
+    found = wrong = 0
+    variants = json.loads(VARIANTS.read_bytes())
+    for variant in variants:
+        price = PriceBook.load().price(variant["provider"], variant["model"], NOW_NS)
+        if price is None:
+            continue
+        found += 1
+        listed = variant["list_price_usd_per_mtok"] or {}
+        rates = {
+            "input": price.input_pusd_per_token,
+            "output": price.output_pusd_per_token,
+            "cache_read": price.cache_read_pusd_per_token,
+        }
+        wrong += any(
+            usd is not None and round(usd * 1_000_000) != rates[name]
+            for name, usd in listed.items()
+        )
+
+    # Two are names of Azure deployments, which must not be found.
+    assert (found, wrong) == (len(variants) - 2, 0)
