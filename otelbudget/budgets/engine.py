@@ -5,7 +5,7 @@ tokens at the end; a budget is closed as soon as the usage of one of its limits 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
@@ -13,6 +13,8 @@ from otelbudget.budgets.config import Budget, LimitKind, Mode
 from otelbudget.budgets.ledger import Account, MemoryLedger
 from otelbudget.errors import BudgetFacts
 from otelbudget.pricing.billing import Charge, usd
+
+Accounts = Sequence[tuple[Budget, Account]]
 
 
 class NoticeKind(StrEnum):
@@ -91,9 +93,9 @@ class Admission:
         notices: What the start of the call brought about.
     """
 
-    accounts: Sequence[tuple[Budget, Account]]
+    accounts: Accounts
     is_audited: bool = False
-    notices: list[Notice] = field(default_factory=list)
+    notices: Sequence[Notice] = ()
 
 
 class Engine:
@@ -107,11 +109,22 @@ class Engine:
     def __init__(self, budgets: Iterable[Budget], ledger: MemoryLedger | None = None) -> None:
         self.budgets = tuple(budget for budget in budgets if budget.mode is not Mode.OFF)
         self.ledger = ledger or MemoryLedger()
+        self._limits = {budget.name: _Limits(budget) for budget in self.budgets}
+        self._is_auditing = any(budget.mode is Mode.AUDIT for budget in self.budgets)
+
+    def accounts(self, trace_id: str, tier: str | None = None) -> Accounts:
+        """The accounts that calls of a trace are counted on, to be kept by whoever makes many."""
+        with self.ledger.lock:
+            return [
+                (budget, self.ledger.account(budget, trace_id))
+                for budget in self.budgets
+                if budget.per is not None or budget.name == tier
+            ]
 
     def peek(self, trace_id: str, tier: str | None = None) -> Refusal | None:
         """The enforcing budget that would refuse a call now, or None. Changes nothing."""
         with self.ledger.lock:
-            return _refusal(self._accounts(trace_id, tier), Mode.ENFORCE)
+            return self._refusal(self.accounts(trace_id, tier), Mode.ENFORCE)
 
     def admit(self, trace_id: str, tier: str | None = None) -> Admission | Refusal:
         """Decide about a call that is about to start, and count it if it may.
@@ -123,47 +136,149 @@ class Engine:
         Returns:
             An admission to settle later, or the budget that refuses the call.
         """
+        return self.admit_to(self.accounts(trace_id, tier))
+
+    def admit_to(self, accounts: Accounts) -> Admission | Refusal:
+        """As `admit`, with the accounts at hand."""
         with self.ledger.lock:
-            accounts = self._accounts(trace_id, tier)
-            refusal = _refusal(accounts, Mode.ENFORCE)
+            refusal = self._refusal(accounts, Mode.ENFORCE)
             if refusal is not None:
                 refusal.account.denied += 1
                 return refusal
             return self._admission(accounts)
 
-    def settle(self, admission: Admission, charge: Charge) -> list[Notice]:
+    def settle(self, admission: Admission, charge: Charge) -> Sequence[Notice]:
         """Record what an admitted call used; returns what that brought about."""
-        notices: list[Notice] = []
+        notices: Sequence[Notice] = ()
         with self.ledger.lock:
             for budget, account in admission.accounts:
                 account.add(charge)
-                _tell(budget, account, notices)
+                if account.cost_pusd >= account.cost_mark or account.tokens >= account.tokens_mark:
+                    notices = [*notices, *self._limits[budget.name].tell(account)]
         return notices
 
     def count(self, trace_id: str, tier: str | None = None) -> Admission:
         """Count a call that has already been made, whatever the budgets say; settle it next."""
         with self.ledger.lock:
-            return self._admission(self._accounts(trace_id, tier))
+            return self._admission(self.accounts(trace_id, tier))
+
+    def charge(self, accounts: Accounts, charge: Charge) -> tuple[bool, Sequence[Notice]]:
+        """Count and settle at once a call that has already been made.
+
+        Called with the ledger's lock held.
+
+        Returns:
+            Whether an enforcing budget would have refused it, and what it brought about.
+        """
+        notices: Sequence[Notice] = ()
+        is_audited = self._is_auditing and self._refusal(accounts, Mode.AUDIT) is not None
+        for budget, account in accounts:
+            account.calls += 1
+            account.add(charge)
+            if (
+                account.cost_pusd >= account.cost_mark
+                or account.tokens >= account.tokens_mark
+                or account.calls >= account.calls_mark
+            ):
+                notices = [*notices, *self._limits[budget.name].tell(account)]
+        return is_audited, notices
+
+    def take_back(self, accounts: Accounts, charge: Charge) -> None:
+        """Undo a charge: another span has shown that the same tokens are counted elsewhere."""
+        with self.ledger.lock:
+            for _, account in accounts:
+                account.take_back(charge)
 
     def release(self, admission: Admission) -> None:
         """Take an admitted call back that the provider cannot have billed."""
         with self.ledger.lock:
             for _, account in admission.accounts:
-                account.calls -= 1
+                account.calls = max(0, account.calls - 1)
 
-    def _admission(self, accounts: Sequence[tuple[Budget, Account]]) -> Admission:
-        admission = Admission(accounts, _refusal(accounts, Mode.AUDIT) is not None)
+    def _admission(self, accounts: Accounts) -> Admission:
+        is_audited = self._is_auditing and self._refusal(accounts, Mode.AUDIT) is not None
+        notices: Sequence[Notice] = ()
         for budget, account in accounts:
             account.calls += 1
-            _tell(budget, account, admission.notices)
-        return admission
+            if account.calls >= account.calls_mark:
+                notices = [*notices, *self._limits[budget.name].tell(account)]
+        return Admission(accounts, is_audited, notices)
 
-    def _accounts(self, trace_id: str, tier: str | None) -> list[tuple[Budget, Account]]:
-        return [
-            (budget, self.ledger.account(budget, trace_id))
-            for budget in self.budgets
-            if budget.per is not None or budget.name == tier
-        ]
+    def _refusal(self, accounts: Accounts, mode: Mode) -> Refusal | None:
+        """The tightest used-up limit among the budgets of one mode: the one furthest over."""
+        for budget, account in accounts:
+            if budget.mode is mode and self._limits[budget.name].are_reached(account):
+                return _tightest(accounts, mode)
+        return None
+
+
+class _Limits:
+    """The limits of a budget as plain ints, for the path that every call takes.
+
+    Args:
+        budget: The budget.
+    """
+
+    __slots__ = ("_budget", "_calls", "_cost", "_thresholds", "_tokens")
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._cost = budget.limits.get(LimitKind.COST_USD, _NEVER)
+        self._tokens = budget.limits.get(LimitKind.TOKENS, _NEVER)
+        self._calls = budget.limits.get(LimitKind.CALLS, _NEVER)
+        # Usages from which on a warning is due, for each kind, in the order of `warn_at`.
+        self._thresholds = {
+            kind: [_at_least(ratio, limit) for ratio in budget.warn_at]
+            for kind, limit in budget.limits.items()
+        }
+
+    def are_reached(self, account: Account) -> bool:
+        """Whether the usage of some limit is at the limit."""
+        return (
+            account.cost_pusd >= self._cost
+            or account.tokens >= self._tokens
+            or account.calls >= self._calls
+        )
+
+    def tell(self, account: Account) -> Sequence[Notice]:
+        """The notices that the account's usage calls for and that were not given yet."""
+        notices: list[Notice] = []
+        budget = self._budget
+        for kind, limit in budget.limits.items():
+            usage = account.usage(kind)
+            reached = sum(usage >= threshold for threshold in self._thresholds[kind])
+            account.warned = account.warned or {}
+            told = account.warned.get(kind, 0)
+            notices.extend(
+                _notice(NoticeKind.WARNING, budget, account, kind, ratio)
+                for ratio in budget.warn_at[told:reached]
+            )
+            account.warned[kind] = max(reached, told)
+            if usage >= limit and not account.is_exceeded:
+                account.is_exceeded = True
+                notices.append(_notice(NoticeKind.EXCEEDED, budget, account, kind, Decimal(1)))
+        account.cost_mark = self._next(LimitKind.COST_USD, account)
+        account.tokens_mark = self._next(LimitKind.TOKENS, account)
+        account.calls_mark = self._next(LimitKind.CALLS, account)
+        return notices
+
+    def _next(self, kind: LimitKind, account: Account) -> int:
+        """The usage at which there is something to tell again."""
+        if kind not in self._thresholds:
+            return _NEVER
+        told = (account.warned or {}).get(kind, 0)
+        end = _NEVER if account.is_exceeded else self._budget.limits[kind]
+        return min((end, *self._thresholds[kind][told:]))
+
+
+# More than any usage: limits end at 2**63.
+_NEVER = 2**100
+
+
+def _at_least(ratio: Decimal, limit: int) -> int:
+    """The smallest usage that is at or above a share of a limit."""
+    numerator, denominator = ratio.as_integer_ratio()
+    return -(-numerator * limit // denominator)
 
 
 def amount(kind: LimitKind, value: int) -> Decimal:
@@ -171,8 +286,7 @@ def amount(kind: LimitKind, value: int) -> Decimal:
     return usd(value) if kind is LimitKind.COST_USD else Decimal(value)
 
 
-def _refusal(accounts: Sequence[tuple[Budget, Account]], mode: Mode) -> Refusal | None:
-    """The tightest used-up limit among the budgets of one mode: the one furthest over."""
+def _tightest(accounts: Accounts, mode: Mode) -> Refusal | None:
     worst: Refusal | None = None
     worst_ratio = Decimal(-1)
     for budget, account in accounts:
@@ -185,29 +299,6 @@ def _refusal(accounts: Sequence[tuple[Budget, Account]], mode: Mode) -> Refusal 
                 if ratio > worst_ratio:
                     worst, worst_ratio = Refusal(budget, account, kind), ratio
     return worst
-
-
-def _tell(budget: Budget, account: Account, notices: list[Notice]) -> None:
-    """Add the notices that the account's usage calls for and that were not given yet."""
-    for kind, limit in budget.limits.items():
-        usage = account.usage(kind)
-        if budget.warn_at and usage >= budget.warn_at[0] * limit:
-            _warn(budget, account, kind, notices)
-        if usage >= limit and not account.is_exceeded:
-            account.is_exceeded = True
-            notices.append(_notice(NoticeKind.EXCEEDED, budget, account, kind, Decimal(1)))
-
-
-def _warn(budget: Budget, account: Account, kind: LimitKind, notices: list[Notice]) -> None:
-    usage, limit = account.usage(kind), budget.limits[kind]
-    reached = sum(usage >= ratio * limit for ratio in budget.warn_at)
-    if account.warned is None:
-        account.warned = {}
-    notices.extend(
-        _notice(NoticeKind.WARNING, budget, account, kind, ratio)
-        for ratio in budget.warn_at[account.warned.get(kind, 0) : reached]
-    )
-    account.warned[kind] = max(reached, account.warned.get(kind, 0))
 
 
 def _notice(

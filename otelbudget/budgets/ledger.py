@@ -22,33 +22,52 @@ class Account:
         tokens: Input and output tokens.
         calls: Calls admitted.
         denied: Calls refused.
+        corrected: Calls that were charged and taken back, because a span that ended later showed
+            that it had told of the same tokens.
         warned: How many of the budget's warning thresholds have been reported, by limit kind.
         is_exceeded: Whether the end of the budget has been reported.
         spent_by_model: Pico-USD by model.
+        seen: Pico-USD, tokens and calls when somebody who watches it looked last.
+        seen_at: When they had changed last, on that one's clock.
+        cost_mark: Pico-USD below which there is nothing to report.
+        tokens_mark: Tokens below which there is nothing to report.
+        calls_mark: Calls below which there is nothing to report.
     """
 
     __slots__ = (
         "calls",
+        "calls_mark",
+        "corrected",
+        "cost_mark",
         "cost_pusd",
         "denied",
         "estimated_pusd",
         "is_exceeded",
+        "key",
         "scope",
+        "seen",
+        "seen_at",
         "spent_by_model",
         "tokens",
+        "tokens_mark",
         "warned",
     )
 
-    def __init__(self, scope: str) -> None:
+    def __init__(self, scope: str, budget: str = "") -> None:
+        self.key = (budget, scope)
         self.scope = scope
         self.cost_pusd = 0
         self.estimated_pusd = 0
         self.tokens = 0
         self.calls = 0
         self.denied = 0
+        self.corrected = 0
         self.warned: dict[LimitKind, int] | None = None
         self.is_exceeded = False
         self.spent_by_model: dict[str, int] = {}
+        self.seen = (0, 0, 0)
+        self.seen_at = 0.0
+        self.cost_mark = self.tokens_mark = self.calls_mark = 0
 
     def usage(self, kind: LimitKind) -> int:
         """What has been used in the unit of a limit kind: pico-USD or a count."""
@@ -62,15 +81,38 @@ class Account:
 
     def add(self, charge: Charge) -> None:
         """Add what one call used."""
-        cost = charge.counted_pusd
-        self.cost_pusd += cost
-        if charge.list_cost_pusd is None:
+        cost = charge.list_cost_pusd
+        if cost is None:
+            cost = charge.estimated_pusd
             self.estimated_pusd += cost
+        self.cost_pusd += cost
         self.tokens += charge.tokens
         model = charge.model or "(unnamed)"
-        if model not in self.spent_by_model and len(self.spent_by_model) >= _MAX_MODELS:
+        spent = self.spent_by_model
+        if model in spent:
+            spent[model] += cost
+        elif len(spent) < _MAX_MODELS:
+            spent[model] = cost
+        else:
+            spent[_OTHER_MODELS] = spent.get(_OTHER_MODELS, 0) + cost
+
+    def take_back(self, charge: Charge) -> None:
+        """Undo `add`, and the call itself; nothing goes below zero."""
+        cost = charge.counted_pusd
+        if charge.list_cost_pusd is None:
+            self.estimated_pusd = max(0, self.estimated_pusd - cost)
+        self.cost_pusd = max(0, self.cost_pusd - cost)
+        self.tokens = max(0, self.tokens - charge.tokens)
+        self.calls = max(0, self.calls - 1)
+        self.corrected += 1
+        model = charge.model or "(unnamed)"
+        if model not in self.spent_by_model:
             model = _OTHER_MODELS
-        self.spent_by_model[model] = self.spent_by_model.get(model, 0) + cost
+        left = self.spent_by_model.get(model, 0) - cost
+        if left > 0:
+            self.spent_by_model[model] = left
+        else:
+            self.spent_by_model.pop(model, None)
 
 
 class MemoryLedger:
@@ -91,6 +133,7 @@ class MemoryLedger:
         self.renew_lock()
         self.dropped_scopes = 0
         self._max_scopes = max_scopes
+        self._latest: Account | None = None
         self._accounts: OrderedDict[tuple[str, str], Account] = OrderedDict()
 
     def renew_lock(self) -> None:
@@ -102,15 +145,30 @@ class MemoryLedger:
         key = (budget.name, scope)
         account = self._accounts.get(key)
         if account is not None:
+            self._latest = account
             self._accounts.move_to_end(key)
             return account
-        if len(self._accounts) >= self._max_scopes:
-            self._accounts.popitem(last=False)
-            self.dropped_scopes += 1
-        account = self._accounts[key] = Account(scope)
+        account = Account(scope, budget.name)
+        self._keep(account)
         return account
+
+    def touch(self, account: Account) -> None:
+        """Keep an account that somebody holds: it counts as used now, and comes back if dropped."""
+        if account is self._latest:
+            return
+        if self._accounts.get(account.key) is account:
+            self._latest = account
+            self._accounts.move_to_end(account.key)
+        else:
+            self._keep(account)
 
     def accounts(self) -> Iterator[tuple[str, Account]]:
         """Every account with the name of its budget, the longest unused first."""
         for (name, _), account in self._accounts.items():
             yield name, account
+
+    def _keep(self, account: Account) -> None:
+        if len(self._accounts) >= self._max_scopes:
+            self._accounts.popitem(last=False)
+            self.dropped_scopes += 1
+        self._latest = self._accounts[account.key] = account

@@ -61,7 +61,6 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         "langfuse.session.id",
         "traceloop.association.properties.session_id",
         "ai.telemetry.metadata.sessionId",
-        "thread.id",
     ),
     "user": (
         "user.id",
@@ -246,7 +245,9 @@ ONLY_WITH: Mapping[str, tuple[str, ...]] = {
 """Attributes whose names anyone may use: read only in these scopes, or beside `semconv.SPAN_TYPE`."""
 
 # A value that names no model or provider: the emitter did not know.
-UNNAMED = frozenset({"", "unknown", "none", "null"})
+UNNAMED = frozenset(
+    {"", "unknown", "Unknown", "UNKNOWN", "none", "None", "NONE", "null", "Null", "NULL"}
+)
 
 OPERATION_ALIASES: Mapping[str, str] = {
     "LLM": "chat",
@@ -296,11 +297,30 @@ CACHE_EXCLUSIVE_SCOPES: Mapping[str, frozenset[str]] = {
 PLATFORM_SCOPES = ("com.anthropic.claude-platform",)
 PLATFORM_SERVICES = ("claude-platform",)
 
+BORROWED: Mapping[str, tuple[str, ...]] = {
+    "litellm.call_id": ("litellm",),
+    "gen_ai.cost.total_cost": ("litellm",),
+}
+"""Attributes that a library writes, with the usage of one call, onto its caller's span: those of
+other scopes than its own."""
+
 # Attributes by which a span without a scope, as ConsoleSpanExporter writes them, is recognised.
 SCOPE_BY_ATTRIBUTE: Mapping[str, str] = {
     semconv.ZERO_COST_IS_UNKNOWN: "openlit.otel.tracing",
     "cache_creation_tokens": "com.anthropic.claude_code",
 }
+
+PARTS_OF_ATTRIBUTES = (
+    "oken",
+    "gen_ai.",
+    "llm.",
+    "openinference.",
+    "langfuse.",
+    "traceloop.",
+    "ai.",
+    "agent",
+)
+"""Every attribute that makes a span a call, or names its agent, holds one of these texts."""
 
 READ_KEYS = frozenset(key for keys in FIELDS.values() for key in keys)
 """Attributes that are kept whatever their length: a call is read from them."""

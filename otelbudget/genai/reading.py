@@ -102,6 +102,13 @@ def read_call(
     )
 
 
+def read_agent(attributes: Mapping[str, Any]) -> str | None:
+    """The agent that a span's attributes name."""
+    return next(
+        filter(None, (_name(attributes.get(key)) for key in dialects.FIELDS["agent"])), None
+    )
+
+
 def _find(  # noqa: C901 - run for every attribute of every span
     attributes: Mapping[str, Any], scope_name: str
 ) -> tuple[list[Any], tuple[str, ...]] | None:
@@ -150,7 +157,7 @@ def _scope_by(attributes: Mapping[str, Any]) -> str:
 
 def _name(value: Any) -> str:
     """A name; "" where the value names nothing."""
-    return value if type(value) is str and value.lower() not in dialects.UNNAMED else ""
+    return value if type(value) is str and value not in dialects.UNNAMED else ""
 
 
 def _provider(value: Any) -> str:

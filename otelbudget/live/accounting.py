@@ -1,25 +1,52 @@
 """What one processor keeps: engine, prices and span links, and how a call goes through them."""
 
-from collections.abc import Callable
-from threading import RLock
+import logging
+from collections.abc import Callable, Iterable, Sequence
 
 from otelbudget.budgets.config import Mode
-from otelbudget.budgets.engine import Admission, Engine, Refusal
+from otelbudget.budgets.engine import Accounts, Admission, Engine, Notice, Refusal
+from otelbudget.genai import counting, semconv
 from otelbudget.genai.usage import ModelCall
 from otelbudget.live.emitter import Emitter
-from otelbudget.live.spans import SpanLinks
+from otelbudget.live.spans import MAX_LINKS, MAX_TRACES, Link, OpenTrace, SpanLinks
+from otelbudget.live.told import ResponseTwins, Told, Verdicts
 from otelbudget.pricing.billing import UnknownModel, bill
 from otelbudget.pricing.book import PriceBook
 
+_MODEL_CALL_OPERATIONS = semconv.MODEL_CALL_OPERATIONS
+_ALLOWED, _AUDITED = semconv.Decision.ALLOWED, semconv.Decision.AUDITED
+
+
+class Changes:
+    """What the end of one call brought about, to be told once no lock is held.
+
+    Attributes:
+        unpriced: What was charged without a known price.
+        corrected: How many charges were taken back.
+        notices: What budgets have to say.
+    """
+
+    __slots__ = ("corrected", "notices", "unpriced")
+
+    def __init__(self) -> None:
+        self.unpriced: list[Told] = []
+        self.corrected = 0
+        self.notices: Sequence[Notice] = ()
+
 
 class Accounting:
-    """Admits, settles and releases calls of a trace, and tells what that brought about.
+    """Admits, counts and releases calls of a trace, each once, and tells what that brought about.
+
+    Only the innermost span with usage counts, whatever the order in which spans end, and of several
+    spans that tell of one call the best; what was charged for the others is taken back.
 
     Attributes:
         engine: Decides and keeps count.
         emitter: Tells the user.
-        links: Open spans and gated calls; held with `lock`.
-        lock: Held around every use of `links`; reentrant, as the ledger's.
+        links: Spans and gated calls; held with `lock`.
+        matched_by_usage: Spans that were taken for a gated call by usage and time only.
+        corrected: Charges that were taken back.
+        lock: Held around every use of `links` and of the ledger; reentrant.
         clock: Unix nanoseconds.
     """
 
@@ -28,31 +55,117 @@ class Accounting:
         engine: Engine,
         emitter: Emitter,
         *,
+        book: PriceBook,
         unknown_model: UnknownModel,
         clock: Callable[[], int],
     ) -> None:
         self.engine = engine
         self.emitter = emitter
-        self.links = SpanLinks()
-        self.lock = RLock()
+        self._metrics = emitter.metrics
+        self.links = SpanLinks(clock)
+        self.matched_by_usage = 0
+        self.corrected = 0
+        self._told_overflow = 0
+        self._has_news = False
+        self.lock = engine.ledger.lock
         self.clock = clock
-        self._book = PriceBook.load()
+        self._responses = ResponseTwins()
+        self._book = book
         self._unknown_model = unknown_model
+        stale = book.staleness(clock())
+        if stale is not None:
+            emitter.once("stale prices", "%s", stale)
 
     def admit(self, trace_id: int) -> Admission | Refusal:
         """Decide about a call that is about to start."""
-        return self.engine.admit(hex_trace_id(trace_id), self._tier(trace_id))
+        with self.lock:
+            return self.engine.admit_to(self._accounts(trace_id))
 
-    def count(self, trace_id: int) -> Admission:
-        """Count a call that nobody asked about before it was made."""
-        return self.engine.count(hex_trace_id(trace_id), self._tier(trace_id))
+    def end_span(self, told: Told, link: Link | None, *, is_failed: bool) -> Changes | None:
+        """Count what a span told of a call when it ended. Called with the lock held."""
+        admission = None
+        if link is not None:
+            admission, link.admission = link.admission, None
+        if told.call.usage is None:
+            changes = self._end_without_usage(told, link, admission, is_failed=is_failed)
+        else:
+            changes = self._end_with_usage(told, link, admission)
+        if admission is not None and not told.is_charged:
+            self.engine.release(admission)
+        return changes
 
-    def settle(self, admission: Admission, call: ModelCall) -> None:
-        """Price a call that has ended and charge it."""
-        charge = bill(call, self._book, self._unknown_model)
-        notices = self.engine.settle(admission, charge)
-        self.emitter.charged(call, charge, admission.accounts)
-        self.emitter.tell(notices)
+    def end_gated(self, told: Told, admission: Admission) -> Changes:
+        """Charge a gated call, now that its usage is known. Called with the lock held."""
+        link = self.links.link(told.trace_id, told.span_id)
+        verdicts: Verdicts = {}
+        self._withdraw(link.explain() if link is not None else (), verdicts)
+        self._find_twins(told, self.links.trace(told.trace_id), verdicts)
+        verdicts[told] = True
+        return self._apply(verdicts, told, admission)
+
+    def is_told_above(self, trace_id: int, span_id: int) -> bool:
+        """Whether a span or one above it is charged for usage. Called with the lock held."""
+        link = self.links.link(trace_id, span_id)
+        return link is not None and any(
+            each.told is not None and each.told.is_charged and each.told.call.usage is not None
+            for each in link.lineage()
+        )
+
+    def explained(self, link: Link | None, call: ModelCall) -> Changes | None:
+        """Note that a span told of a gated call. Called with the lock held."""
+        if link is None:
+            return None
+        if link.admission is not None:
+            self.release(link)
+        if call.usage is None:
+            return self._take_back(link.parent.note_unknown_below()) if link.parent else None
+        link.explains = call.is_model_operation
+        return self._take_back(link.parent.explain()) if link.parent is not None else None
+
+    def release(self, link: Link) -> None:
+        """Take the admission of a span back that turned out to be no call of its own."""
+        admission, link.admission = link.admission, None
+        if admission is not None:
+            self.engine.release(admission)
+
+    def tell(self, changes: Changes | None) -> None:
+        """Tell the user what changed. Called without the lock: log handlers may call models."""
+        if self._has_news or self.links.overflow != self._told_overflow:
+            self._tell_news()
+        if changes is None:
+            return
+        if changes.corrected:
+            self.emitter.corrected()
+        for told in changes.unpriced:
+            if told.charge is not None:
+                self.emitter.unknown_price(told.call, told.charge)
+        self.emitter.tell(changes.notices)
+
+    def _tell_news(self) -> None:
+        """Log what is otherwise only counted, once per cause."""
+        self._has_news = False
+        self._told_overflow = self.links.overflow
+        if self._told_overflow:
+            self.emitter.once(
+                "overflow",
+                "More spans were open or kept than otelbudget links (%d in a trace, %d traces), so "
+                "spans that repeat the usage of others may be charged too; see processor.stats.",
+                MAX_LINKS,
+                MAX_TRACES,
+            )
+        if self.matched_by_usage:
+            self.emitter.once(
+                "matched by usage",
+                "A span without response id was taken for a call that a gate has counted, because "
+                "its time and tokens are the same; see processor.stats.",
+                level=logging.INFO,
+            )
+        if self.engine.ledger.dropped_scopes:
+            self.emitter.once(
+                "dropped scopes",
+                "More traces are being counted than the ledger keeps, so the one unused for "
+                "longest was dropped and starts at zero if it goes on; see processor.stats.",
+            )
 
     def is_denied_model(self, provider: str | None, model: str | None) -> bool:
         """Whether a model is refused because it has no known price."""
@@ -64,13 +177,155 @@ class Accounting:
 
     def renew_locks(self) -> None:
         """Replace the locks: after a fork nobody is left to give them back."""
-        self.lock = RLock()
         self.engine.ledger.renew_lock()
-        self.emitter.renew_lock()
+        self.lock = self.engine.ledger.lock
 
-    def _tier(self, trace_id: int) -> str | None:
-        with self.lock:
-            return self.links.tier(trace_id)
+    def _accounts(self, trace_id: int, tier: str | None = None) -> Accounts:
+        """What calls of a trace are counted on; kept with the trace while it is linked."""
+        trace = self.links.trace(trace_id)
+        if trace is None:
+            return self._new_accounts(trace_id, tier)
+        accounts = trace.accounts
+        if accounts is None:
+            accounts = trace.accounts = self._new_accounts(trace_id, trace.tier)
+        else:
+            touch = self.engine.ledger.touch
+            for _, account in accounts:
+                touch(account)
+        return accounts
+
+    def _new_accounts(self, trace_id: int, tier: str | None) -> Accounts:
+        self._has_news = self._has_news or self.engine.ledger.dropped_scopes > 0
+        return self.engine.accounts(hex_trace_id(trace_id), tier)
+
+    def _end_without_usage(
+        self, told: Told, link: Link | None, admission: Admission | None, *, is_failed: bool
+    ) -> Changes | None:
+        """Count a call of unknown usage: the innermost, unless a span above or below tells more."""
+        changes = None
+        if link is not None:
+            if link.parent is not None:
+                changes = self._take_back(link.parent.note_unknown_below())
+            if link.is_explained or link.has_unknown or link.is_below_explaining():
+                return changes
+        if is_failed:
+            return changes
+        trace = self.links.trace(told.trace_id)
+        if link is not None and trace is not None:
+            link.told = told
+            trace.add_unknown(link)
+        return self._charge(told, admission, changes)
+
+    def _end_with_usage(
+        self, told: Told, link: Link | None, admission: Admission | None
+    ) -> Changes | None:
+        trace = self.links.trace(told.trace_id)
+        withdrawn: Sequence[Told] = ()
+        if link is not None:
+            if told.call.operation in _MODEL_CALL_OPERATIONS:
+                link.explains = True
+                if link.has_unknown and trace is not None:
+                    withdrawn = trace.take_unknown_below(link)
+            if link.is_explained:
+                return self._take_back(withdrawn)
+            link.told = told
+            parent = link.parent
+            if parent is not None and not parent.is_explained:
+                withdrawn = [*withdrawn, *parent.explain()]
+        verdicts: Verdicts = {}
+        if withdrawn:
+            self._withdraw(withdrawn, verdicts)
+        self._find_twins(told, trace, verdicts)
+        if not verdicts:
+            return self._charge(told, admission)
+        verdicts.setdefault(told, True)
+        return self._apply(verdicts, told, admission)
+
+    def _find_twins(self, told: Told, trace: OpenTrace | None, verdicts: Verdicts) -> None:
+        """Judge a teller beside those that may tell of the same call."""
+        has_id = told.call.response_id is not None
+        if has_id:
+            self._responses.add(told, verdicts)
+        if trace is None:
+            return
+        if trace.twins is None and (has_id or not counting.may_be_repeated_by_usage(told)):
+            return
+        by_usage: Verdicts = {}
+        trace.find_twins(told).add(told, by_usage)
+        self._count_matches(by_usage)
+        verdicts.update(by_usage)
+
+    def _withdraw(self, withdrawn: Iterable[Told], verdicts: Verdicts) -> None:
+        """Judge what no longer counts, and what it had been the twin of."""
+        for told in withdrawn:
+            if told.call.response_id is not None:
+                self._responses.remove(told, verdicts)
+            trace = self.links.trace(told.trace_id)
+            if trace is not None and trace.twins is not None:
+                trace.twins.remove(told, verdicts)
+        for told in withdrawn:
+            verdicts[told] = False
+
+    def _count_matches(self, verdicts: Verdicts) -> None:
+        for told, counts in verdicts.items():
+            if not counts and not told.is_matched:
+                told.is_matched = True
+                self.matched_by_usage += 1
+                self._has_news = True
+
+    def _take_back(self, withdrawn: Sequence[Told]) -> Changes | None:
+        if not withdrawn:
+            return None
+        verdicts: Verdicts = {}
+        self._withdraw(withdrawn, verdicts)
+        return self._apply(verdicts)
+
+    def _apply(
+        self, verdicts: Verdicts, ended: Told | None = None, admission: Admission | None = None
+    ) -> Changes:
+        """Charge what counts and is not charged, after taking back what is charged and does not."""
+        changes = Changes()
+        for told, counts in verdicts.items():
+            if not counts and told.is_charged and told.charge is not None:
+                self.engine.take_back(told.accounts or (), told.charge)
+                told.is_charged = False
+                changes.corrected += 1
+                decision = _AUDITED if told.is_audited else _ALLOWED
+                self._metrics.corrected(told.call, told.charge, decision)
+            elif not counts and told.accounts is None:
+                told.tier = self.links.tier(told.trace_id)
+        self.corrected += changes.corrected
+        for told, counts in verdicts.items():
+            if counts and not told.is_charged:
+                self._charge(told, admission if told is ended else None, changes)
+        return changes
+
+    def _charge(
+        self, told: Told, admission: Admission | None, changes: Changes | None = None
+    ) -> Changes | None:
+        """Price a call and charge it; returns `changes` with what there is to tell about it."""
+        charge = told.charge
+        if charge is None:
+            charge = told.charge = bill(told.call, self._book, self._unknown_model)
+        decision = None
+        if admission is None:
+            accounts = told.accounts or self._accounts(told.trace_id, told.tier)
+            told.is_audited, notices = self.engine.charge(accounts, charge)
+            decision = _AUDITED if told.is_audited else _ALLOWED
+        else:
+            accounts = admission.accounts
+            told.is_audited = admission.is_audited
+            notices = self.engine.settle(admission, charge)
+        told.accounts = accounts
+        told.is_charged = True
+        self._metrics.charged(told.call, charge, decision)
+        is_unpriced = charge.list_cost_pusd is None and told.call.usage is not None
+        if notices or is_unpriced:
+            changes = changes or Changes()
+            changes.notices = [*changes.notices, *notices]
+            if is_unpriced:
+                changes.unpriced.append(told)
+        return changes
 
 
 def hex_trace_id(trace_id: int) -> str:

@@ -1,13 +1,12 @@
 """A model call that passes a gate: admitted before its request leaves, settled by its response."""
 
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from opentelemetry.trace import Span
 
 from otelbudget.budgets.engine import Admission
-from otelbudget.genai.usage import TokenUsage
 
 
 class CallState(Enum):
@@ -15,7 +14,7 @@ class CallState(Enum):
 
     Attributes:
         OPEN: Its response is not there yet, or still streams.
-        SETTLED: Its usage is known and charged.
+        SETTLED: Its usage is known and charged, by itself or by a span around it.
         UNKNOWN: It ended and its usage could not be read; a span may still tell.
         RELEASED: The provider cannot have billed it.
     """
@@ -43,11 +42,8 @@ class GatedCall:
         operation: Operation in the words of the conventions.
         start_time_unix_nano: When the call was admitted.
         end_time_unix_nano: When it was settled, None while open.
-        usage: What its response said, None while unknown.
         response_id: The provider's id of the response.
-        response_model: The model that answered.
         state: How far it has come.
-        explained_scopes: Instrumentation scopes of which a span was recognised as this call.
     """
 
     call_id: str
@@ -62,11 +58,8 @@ class GatedCall:
     operation: str
     start_time_unix_nano: int
     end_time_unix_nano: int | None = None
-    usage: TokenUsage | None = None
     response_id: str | None = None
-    response_model: str | None = None
     state: CallState = CallState.OPEN
-    explained_scopes: set[str] = field(default_factory=set)
 
 
 # The calls whose gate the running code is inside of: empty outside of any gate.

@@ -12,6 +12,7 @@ from otelbudget.genai import semconv
 from otelbudget.genai.usage import ModelCall
 from otelbudget.live.accounting import Accounting, hex_trace_id
 from otelbudget.live.calls import CallState, GatedCall
+from otelbudget.live.told import Told
 
 
 class Gatekeeper:
@@ -56,7 +57,7 @@ class Gatekeeper:
             start_time_unix_nano=accounting.clock(),
         )
         with accounting.lock:
-            accounting.links.add_call(call)
+            accounting.links.begin_call(call)
         return call
 
     def settle(self, gated: GatedCall, call: ModelCall | None) -> None:
@@ -70,6 +71,7 @@ class Gatekeeper:
         """
         accounting = self._accounting
         is_known = call is not None and call.usage is not None
+        changes = None
         with accounting.lock:
             if gated.state not in (CallState.OPEN, CallState.UNKNOWN):
                 return
@@ -78,21 +80,27 @@ class Gatekeeper:
             gated.state = CallState.SETTLED if is_known else CallState.UNKNOWN
             gated.end_time_unix_nano = accounting.clock()
             if call is not None:
-                gated.usage = call.usage
-                gated.response_id = call.response_id
-                gated.response_model = call.response_model
-                accounting.links.add_response(gated)
+                gated.response_id = call.response_id or gated.response_id
+            complete = _complete(gated, call)
+            accounting.links.end_call(gated)
             if is_known:
-                accounting.links.explain(gated.trace_id, gated.span_id)
+                told = Told(complete, gated.trace_id, gated.span_id, call_id=gated.call_id)
+                changes = accounting.end_gated(told, gated.admission)
+            elif accounting.is_told_above(gated.trace_id, gated.span_id):
+                gated.state = CallState.SETTLED
+                accounting.engine.release(gated.admission)
             accounting.links.drop_if_quiet(gated.trace_id)
-        complete = _complete(gated, call)
-        if is_known:
-            accounting.settle(gated.admission, complete)
-        else:
+        accounting.tell(changes)
+        if not is_known:
             self._tell_unknown(gated, has_response=call is not None)
         _write_event(gated, complete)
         if is_known:
             gated.span = None
+
+    def settle_by_span(self, gated: GatedCall, call: ModelCall) -> None:
+        """Settle a call by what a span tells of it, where that is known."""
+        if call.usage is not None:
+            self.settle(gated, call)
 
     def release(self, gated: GatedCall) -> None:
         """Take a call back that the provider cannot have billed."""
@@ -103,6 +111,7 @@ class Gatekeeper:
             gated.state = CallState.RELEASED
             gated.end_time_unix_nano = accounting.clock()
             gated.span = None
+            accounting.links.end_call(gated)
             accounting.links.drop_if_quiet(gated.trace_id)
         accounting.engine.release(gated.admission)
 
@@ -162,7 +171,8 @@ class Gatekeeper:
                 "around the run.",
             )
         with accounting.lock:
-            admission = accounting.links.take_admission(context.trace_id, context.span_id)
+            link = accounting.links.link(context.trace_id, context.span_id)
+            admission = accounting.links.take_admission(link)
         if admission is not None:
             return admission
         decision = accounting.admit(context.trace_id)
@@ -176,12 +186,12 @@ class Gatekeeper:
         accounting = self._accounting
         context = span.get_span_context()
         with accounting.lock:
-            opened = accounting.links.open_span(context.trace_id, context.span_id)
+            link = accounting.links.link(context.trace_id, context.span_id)
         if _is_model_span(span):
             span.set_attribute(semconv.DECISION, str(semconv.Decision.DENIED))
             span.set_attribute(semconv.BUDGET, refusal.budget.name)
         accounting.emitter.refused(refusal, span)
-        agent = opened.agent if opened is not None else None
+        agent = link.agent if link is not None else None
         return BudgetExceededError(
             refusal.facts(trace_id=hex_trace_id(context.trace_id), agent=agent)
         )
@@ -206,6 +216,7 @@ def _complete(gated: GatedCall, call: ModelCall | None) -> ModelCall:
     """The call as its gate knows it, filled up with what was read."""
     return msgspec.structs.replace(
         call or ModelCall(),
+        response_id=gated.response_id,
         provider=gated.provider,
         request_model=gated.request_model,
         operation=gated.operation,

@@ -3,9 +3,9 @@
 import os
 import time
 import weakref
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from os import PathLike
-from typing import Self
+from typing import Any, Self
 
 from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
@@ -20,11 +20,19 @@ from otelbudget.genai.reading import read_call
 from otelbudget.genai.usage import ModelCall
 from otelbudget.live import gates
 from otelbudget.live.accounting import Accounting, hex_trace_id
-from otelbudget.live.calls import CallState, GatedCall, calls_around
+from otelbudget.live.calls import IN_GATE, CallState, GatedCall, calls_around
 from otelbudget.live.emitter import Emitter
 from otelbudget.live.gatekeeper import Gatekeeper, write_decision
-from otelbudget.live.spans import OpenSpan
+from otelbudget.live.spans import Link
+from otelbudget.live.stats import ProcessorStats
+from otelbudget.live.told import Told
 from otelbudget.pricing.billing import UnknownModel
+from otelbudget.pricing.book import PriceBook
+
+_MAX_SCOPE_NAMES = 1_000
+_AGENT_NAME, _TIER, _DECISION = semconv.AGENT_NAME, semconv.TIER, semconv.DECISION
+_OPERATION_NAME, _MODEL_CALL_OPERATIONS = semconv.OPERATION_NAME, semconv.MODEL_CALL_OPERATIONS
+_DENIED = str(semconv.Decision.DENIED)
 
 
 class BudgetSpanProcessor(SpanProcessor):
@@ -65,12 +73,15 @@ class BudgetSpanProcessor(SpanProcessor):
         )
         self._accounting = Accounting(
             engine,
-            Emitter(engine.budgets, meter_provider),
+            Emitter(engine, meter_provider),
+            book=PriceBook.load(merged.prices),
             unknown_model=_unknown_model(unknown_model or merged.unknown_model),
             clock=clock,
         )
         self._gatekeeper = Gatekeeper(self._accounting)
         self._stop_scopes = frozenset(stop_scopes)
+        self._stops: dict[str, bool] = {}
+        self._is_place_checked = False
         self._is_watching = not gates.is_disabled()
         if self._is_watching:
             gates.activate(self._gatekeeper)
@@ -97,6 +108,18 @@ class BudgetSpanProcessor(SpanProcessor):
     def engine(self) -> Engine:
         """The engine that decides and keeps count."""
         return self._accounting.engine
+
+    @property
+    def stats(self) -> ProcessorStats:
+        """What it counts about itself: corrections, guesses, and what its bounds have cost."""
+        accounting = self._accounting
+        return ProcessorStats(
+            corrected=accounting.corrected,
+            matched_by_usage=accounting.matched_by_usage,
+            overflow=accounting.links.overflow,
+            dropped_scopes=accounting.engine.ledger.dropped_scopes,
+            faults=accounting.emitter.faults,
+        )
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Link the span; refuse it if it is a model call of your own and its budget is used up."""
@@ -130,63 +153,87 @@ class BudgetSpanProcessor(SpanProcessor):
         return True
 
     def _start(self, span: Span) -> Refusal | None:
-        context = span.context
-        inside = next((call for call in calls_around() if call.owner is self._gatekeeper), None)
-        attributes = span.attributes or {}
-        opened = self._link(span, inside)
+        if not self._is_place_checked:
+            self._check_place(span)
+        trace_id, span_id = span.context[:2]
+        parent = span.parent
+        around = IN_GATE.get()
+        inside = self._own_call() if around else None
+        attributes = _attributes(span)
+        accounting = self._accounting
+        lock = accounting.lock
+        lock.acquire()  # here and where spans end `with` would take twice as long
+        try:
+            link = accounting.links.open(
+                trace_id, span_id, 0 if parent is None else parent[1], inside
+            )
+            if attributes:
+                agent, tier = attributes.get(_AGENT_NAME), attributes.get(_TIER)
+                if isinstance(agent, str):
+                    link.agent = agent
+                if isinstance(tier, str):
+                    accounting.links.set_tier(trace_id, tier)
+        finally:
+            lock.release()
         if inside is not None:
             span.set_attribute(semconv.CALL_ID, inside.call_id)
             return None
-        if attributes.get(semconv.OPERATION_NAME) not in semconv.MODEL_CALL_OPERATIONS:
-            return None
-        if not self._is_stopped_at_start(span):
-            return None
-        with self._accounting.lock:
-            outer = self._accounting.links.take_admission(context.trace_id, opened.parent_id)
-        if outer is not None:
-            opened.admission = outer
-            return None
-        decision = self._accounting.admit(context.trace_id)
-        if isinstance(decision, Refusal):
-            return decision
-        opened.admission = decision
-        write_decision(span, decision)
-        self._accounting.emitter.admitted(decision)
+        is_call = attributes and attributes.get(_OPERATION_NAME) in _MODEL_CALL_OPERATIONS
+        if is_call and self._is_stopped_at_start(_scope_name(span)):
+            return self._admit(span, trace_id, link)
         return None
 
-    def _link(self, span: Span, inside: GatedCall | None) -> OpenSpan:
-        context, parent = span.context, span.parent
-        attributes = span.attributes
+    def _own_call(self) -> GatedCall | None:
+        """The open call of this processor whose gate the running code is inside of."""
+        return next((call for call in calls_around() if call.owner is self._gatekeeper), None)
+
+    def _admit(self, span: Span, trace_id: int, link: Link) -> Refusal | None:
         accounting = self._accounting
         with accounting.lock:
-            opened = accounting.links.open(
-                context.trace_id, context.span_id, parent.span_id if parent else 0, inside
-            )
-            if attributes:
-                agent = attributes.get(semconv.AGENT_NAME)
-                if isinstance(agent, str):
-                    opened.agent = agent
-                tier = attributes.get(semconv.TIER)
-                if isinstance(tier, str):
-                    accounting.links.set_tier(context.trace_id, tier)
-        return opened
+            link.admission = accounting.links.take_admission(link.parent)
+        if link.admission is not None:
+            return None
+        decision = accounting.admit(trace_id)
+        if isinstance(decision, Refusal):
+            return decision
+        link.admission = decision
+        write_decision(span, decision)
+        accounting.emitter.admitted(decision)
+        return None
 
-    def _is_stopped_at_start(self, span: Span) -> bool:
+    def _is_stopped_at_start(self, scope_name: str) -> bool:
         """Whether an exception raised at this span's start reaches the code that makes the call."""
-        name = _scope_name(span)
-        return name in self._stop_scopes or not semconv.is_scope(
-            name, semconv.INSTRUMENTATION_SCOPES
-        )
+        is_stopped = self._stops.get(scope_name)
+        if is_stopped is None:
+            is_stopped = scope_name in self._stop_scopes or not semconv.is_scope(
+                scope_name, semconv.INSTRUMENTATION_SCOPES
+            )
+            if len(self._stops) < _MAX_SCOPE_NAMES:
+                self._stops[scope_name] = is_stopped
+        return is_stopped
+
+    def _check_place(self, span: Span) -> None:
+        """Warn where other processors come after this one, as far as the SDK lets us see that."""
+        self._is_place_checked = True
+        added = getattr(getattr(span, "_span_processor", None), "_span_processors", ())
+        after = added[added.index(self) + 1 :] if self in added else ()
+        if any(not isinstance(each, BudgetSpanProcessor) for each in after):
+            self._accounting.emitter.once(
+                "place",
+                "Other span processors were added after BudgetSpanProcessor; they see a span that "
+                "it refuses end before it starts. Add it last.",
+            )
 
     def _refuse(self, span: Span, refusal: Refusal) -> None:
         context = span.context
         accounting = self._accounting
+        self._check_place(span)
         with accounting.lock:
-            opened = accounting.links.open_span(context.trace_id, context.span_id)
+            link = accounting.links.link(context.trace_id, context.span_id)
         error = BudgetExceededError(
             refusal.facts(
                 trace_id=hex_trace_id(context.trace_id),
-                agent=opened.agent if opened is not None else None,
+                agent=link.agent if link is not None else None,
             )
         )
         span.set_attribute(semconv.DECISION, str(semconv.Decision.DENIED))
@@ -198,77 +245,82 @@ class BudgetSpanProcessor(SpanProcessor):
         raise error
 
     def _end(self, span: ReadableSpan) -> None:
-        trace_id, span_id = span.context.trace_id, span.context.span_id
-        accounting = self._accounting
-        call = _call(span)
-        if call is None:
-            with accounting.lock:
-                accounting.links.close(trace_id, span_id)
-                accounting.links.drop_if_quiet(trace_id)
+        trace_id, span_id = span.context[:2]
+        attributes = _attributes(span)
+        call, scope_name = None, ""
+        if attributes and attributes.get(_DECISION) != _DENIED:  # a refused call is none
+            scope_name = _scope_name(span)
+            call = read_call(
+                attributes,
+                scope_name=scope_name,
+                start_time_unix_nano=span.start_time,
+                end_time_unix_nano=span.end_time,
+            )
+        if call is not None:
+            is_failed = call.usage is None and span.status.status_code is StatusCode.ERROR
+            told = Told(call, trace_id, span_id, scope_name, span.name)
+            self._end_call(told, is_failed=is_failed)
             return
-        has_usage = call.usage is not None
-        with accounting.lock:
-            opened = accounting.links.close(trace_id, span_id)
-            repeats = opened is not None and opened.is_explained
-            gated = self._explained_by(span, opened, call)
-            if opened is not None and has_usage:
-                accounting.links.explain(trace_id, opened.parent_id)
-        if gated is not None or repeats:
-            if opened is not None and opened.admission is not None:
-                accounting.engine.release(opened.admission)
-            if gated is not None and has_usage:
-                self._gatekeeper.settle(gated, call)
-        else:
-            self._charge(span, opened, call)
-        with accounting.lock:
+        accounting = self._accounting
+        lock = accounting.lock
+        lock.acquire()
+        try:
+            link = accounting.links.close(trace_id, span_id)
+            if link is not None and link.admission is not None:
+                accounting.release(link)
             accounting.links.drop_if_quiet(trace_id)
+        finally:
+            lock.release()
 
-    def _explained_by(
-        self, span: ReadableSpan, opened: OpenSpan | None, call: ModelCall
-    ) -> GatedCall | None:
-        """The gated call that a span tells of: rules R1 (its own gate) to R4 of the design."""
-        if opened is not None:
-            if opened.inside is not None:
-                return opened.inside
-            if opened.is_explained:
-                return None
-            if opened.unread is not None and opened.unread.state is not CallState.RELEASED:
-                return opened.unread
-        if call.usage is None:
-            return None
-        scope_name = _scope_name(span)
-        twin = self._accounting.links.gated_twin(span.context.trace_id, call, scope_name)
-        if twin is None:
-            return None
-        gated, is_by_usage = twin
-        if is_by_usage:
-            gated.explained_scopes.add(scope_name)
-        return gated
-
-    def _charge(self, span: ReadableSpan, opened: OpenSpan | None, call: ModelCall) -> None:
+    def _end_call(self, told: Told, *, is_failed: bool) -> None:
+        trace_id = told.trace_id
         accounting = self._accounting
-        admission = opened.admission if opened is not None else None
-        if call.usage is None and span.status.status_code is StatusCode.ERROR:
-            if admission is not None:
-                accounting.engine.release(admission)
-            return
-        if admission is None:
-            admission = accounting.count(span.context.trace_id)
-            accounting.emitter.admitted(admission)
-        accounting.settle(admission, call)
+        links, lock = accounting.links, accounting.lock
+        gated = None
+        lock.acquire()
+        try:
+            link = links.close(trace_id, told.span_id)
+            if link is None or link.inside or link.unread or links.unread:
+                gated = self._explained_by(trace_id, link, told.call)
+            if gated is None:
+                changes = accounting.end_span(told, link, is_failed=is_failed)
+                links.drop_if_quiet(trace_id)
+            else:
+                changes = accounting.explained(link, told.call)
+        finally:
+            lock.release()
+        accounting.tell(changes)
+        if gated is not None:
+            self._gatekeeper.settle_by_span(gated, told.call)
+            with lock:
+                links.drop_if_quiet(trace_id)
+
+    def _explained_by(self, trace_id: int, link: Link | None, call: ModelCall) -> GatedCall | None:
+        """The gated call whose own span this is, or whose unknown usage it tells: R1 to R3."""
+        has_usage = call.usage is not None
+        if link is not None:
+            inside, unread = link.inside, link.unread
+            link.inside = link.unread = None
+            if inside is not None and not (has_usage and inside.state is CallState.RELEASED):
+                return inside
+            if link.is_explained:
+                return None
+            if unread is not None and not (has_usage and unread.state is CallState.OPEN):
+                # An open call tells of itself when it ends; what this span is charged for until
+                # then is taken back.
+                return unread if unread.state is not CallState.RELEASED else None
+        if not has_usage or call.response_id is None:
+            return None
+        return self._accounting.links.unread_call(trace_id, call.response_id)
 
 
-def _call(span: ReadableSpan) -> ModelCall | None:
-    """The model call that a span tells of; a refused one is none."""
-    attributes = span.attributes
-    if not attributes or attributes.get(semconv.DECISION) == semconv.Decision.DENIED:
-        return None
-    return read_call(
-        attributes,
-        scope_name=_scope_name(span),
-        start_time_unix_nano=span.start_time,
-        end_time_unix_nano=span.end_time,
-    )
+def _attributes(span: ReadableSpan) -> Mapping[str, Any]:
+    """A span's attributes as a dict where that is cheap: the SDK's own are slow to walk through."""
+    copy = getattr(getattr(span, "_attributes", None), "copy", None)
+    if copy is not None:
+        attributes: Mapping[str, Any] = copy()
+        return attributes
+    return dict(span.attributes or {})
 
 
 def _scope_name(span: ReadableSpan) -> str:
@@ -301,16 +353,16 @@ def _unknown_model(value: UnknownModel | str) -> UnknownModel:
 
 def _merged(given: Sequence[Budget | Budgets]) -> Budgets:
     budgets: list[Budget] = []
-    unknown_model = UnknownModel.CEILING
+    unknown_model, prices = UnknownModel.CEILING, None
     for each in given:
         if isinstance(each, Budgets):
             budgets.extend(each.budgets)
-            unknown_model = each.unknown_model
+            unknown_model, prices = each.unknown_model, each.prices or prices
         else:
             budgets.append(_checked(each))
     if not budgets:
         raise BudgetConfigError("give at least one budget, such as Budget(cost_usd='0.25')")
-    return Budgets(tuple(budgets), unknown_model)
+    return Budgets(tuple(budgets), unknown_model, prices)
 
 
 def _checked(budget: object) -> Budget:

@@ -1,112 +1,244 @@
-"""Which spans are open, whose child each is, and which model calls they already stand for.
+"""Which spans a trace has, whose child each is, and which model calls they already stand for.
 
-Memory is bounded: at most `MAX_TRACES` traces, `MAX_LINKS` spans or calls in each; what does not
-fit is counted in `overflow` and then simply not linked.
+A span that ends later can show that one above it, ended or not, only repeats its usage; so links
+are kept after a span's end, until its trace is quiet. Memory is bounded: at most `MAX_TRACES`
+traces and `MAX_LINKS` spans in each; ended spans go first, and those of a trace in which nothing
+has started for ten minutes go too. What is let go while its trace lives is counted in `overflow`.
 """
 
-from collections import OrderedDict, deque
-from collections.abc import Iterator
-from itertools import chain
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 
-from otelbudget.budgets.engine import Admission
-from otelbudget.genai.usage import ModelCall
+import msgspec
+
+from otelbudget.budgets.engine import Accounts, Admission
 from otelbudget.live.calls import CallState, GatedCall
+from otelbudget.live.told import Told, UsageTwins
 
 MAX_TRACES = 10_000
 MAX_LINKS = 4_096
-_MAX_ORPHANS = 1_024
-_MAX_RESPONSES = 8_192
-_TOLERANCE_NS = 5_000_000
+_MAX_UNREAD = 1_024
+_MAX_UNKNOWN = 1_024
+_SWEEP_NS = 5 * 60 * 10**9
 
 
-class OpenSpan:
-    """A span that has started and not ended.
+class Link(msgspec.Struct, eq=False):
+    """A span, open or ended.
 
     Attributes:
-        parent_id: Span id of its parent, 0 for a root.
-        is_explained: A charged call is at or below it, so its own usage repeats that call's.
+        parent: Its parent, None where that is not known here.
+        agent: Name of the agent it belongs to, its own or the nearest ancestor's.
+        is_open: It has not ended.
+        is_explained: Usage was told below it, so its own repeats that.
+        explains: It told of usage as a model call, so calls of unknown usage below it are that one.
+        has_unknown: A model call of unknown usage was told of below it.
+        told: What it told of a call when it ended, while that may still change.
         inside: The gated call inside which it started, or None.
         unread: The last gated call at or below it, which it fills in where that is still unknown.
         admission: The call that was admitted when it started, for spans that are stopped there.
-        agent: Name of the agent it belongs to, its own or the nearest ancestor's.
     """
 
-    __slots__ = ("admission", "agent", "inside", "is_explained", "parent_id", "unread")
+    parent: "Link | None" = None
+    inside: GatedCall | None = None
+    agent: str | None = None
+    is_open: bool = True
+    is_explained: bool = False
+    explains: bool = False
+    has_unknown: bool = False
+    told: Told | None = None
+    unread: GatedCall | None = None
+    admission: Admission | None = None
 
-    def __init__(self, parent_id: int, inside: GatedCall | None, agent: str | None) -> None:
-        self.parent_id = parent_id
-        self.is_explained = False
-        self.inside = inside
-        self.unread: GatedCall | None = None
-        self.admission: Admission | None = None
-        self.agent = agent
+    def lineage(self) -> Iterator["Link"]:
+        """The span and its ancestors, innermost first."""
+        link: Link | None = self
+        while link is not None:
+            yield link
+            link = link.parent
+
+    def explain(self) -> list[Told]:
+        """Mark the span and its ancestors as repeating usage that was told below them.
+
+        Returns:
+            What they had told of calls themselves, which counts no more.
+        """
+        withdrawn: list[Told] = []
+        link: Link | None = self
+        while link is not None and not link.is_explained:
+            link.is_explained = True
+            if link.told is not None:
+                withdrawn.append(link.told)
+                link.told = None
+            link = link.parent
+        return withdrawn
+
+    def note_unknown_below(self) -> list[Told]:
+        """Mark the span and its ancestors as being above a model call of unknown usage.
+
+        Returns:
+            What those of them had told that told of no usage either; it counts no more.
+        """
+        withdrawn: list[Told] = []
+        link: Link | None = self
+        while link is not None and not link.has_unknown:
+            link.has_unknown = True
+            if link.told is not None and link.told.call.usage is None:
+                withdrawn.append(link.told)
+                link.told = None
+            link = link.parent
+        return withdrawn
+
+    def is_below_explaining(self) -> bool:
+        """Whether an ancestor has told of usage as a model call."""
+        link = self.parent
+        while link is not None:
+            if link.explains:
+                return True
+            link = link.parent
+        return False
+
+    def is_below(self, ancestor: "Link") -> bool:
+        """Whether another span is an ancestor of this one."""
+        return self is not ancestor and any(link is ancestor for link in self.lineage())
 
 
 class OpenTrace:
-    """What is kept of a trace while it has open spans.
+    """What is kept of a trace until it is quiet.
 
     Attributes:
-        spans: Open spans by span id.
-        calls: Gated calls of the trace, the latest last.
+        links: Spans by span id, the earliest first.
+        open_spans: How many of them are open.
+        in_flight: Gated calls that have not ended, None while there never was one.
+        twins: Finds spans that repeat another teller by time and tokens, None until one may.
+        unknown: Spans that count as calls of unknown usage, None while there are none.
         tier: The tier its run asked for, or None.
+        accounts: What its calls are counted on, None until the first call.
+        period: When a span last started, in periods of the sweep.
     """
 
-    __slots__ = ("calls", "spans", "tier")
+    __slots__ = (
+        "accounts",
+        "in_flight",
+        "links",
+        "open_spans",
+        "period",
+        "tier",
+        "twins",
+        "unknown",
+    )
 
     def __init__(self) -> None:
-        self.spans: dict[int, OpenSpan] = {}
-        self.calls: list[GatedCall] = []
+        self.links: dict[int, Link] = {}
+        self.open_spans = 0
+        self.in_flight: set[GatedCall] | None = None
+        self.twins: UsageTwins | None = None
+        self.unknown: list[Link] | None = None
         self.tier: str | None = None
+        self.accounts: Accounts | None = None
+        self.period = 0
+
+    def find_twins(self, newest: Told | None = None) -> UsageTwins:
+        """What finds spans that repeat another teller; made of all but the newest when first needed."""
+        if self.twins is None:
+            self.twins = UsageTwins()
+            for link in self.links.values():
+                told = link.told
+                if told is not None and told is not newest and told.call.usage is not None:
+                    self.twins.add(told, {})
+        return self.twins
+
+    def add_unknown(self, link: Link) -> None:
+        """Note a span that counts as a call of unknown usage."""
+        if self.unknown is None:
+            self.unknown = []
+        if len(self.unknown) < _MAX_UNKNOWN:
+            self.unknown.append(link)
+
+    def take_unknown_below(self, ancestor: Link) -> list[Told]:
+        """What the calls of unknown usage below a span were told by; they count no more."""
+        taken: list[Told] = []
+        for link in self.unknown or ():
+            if link.told is not None and link.is_below(ancestor):
+                taken.append(link.told)
+                link.told = None
+        if taken and self.unknown is not None:
+            self.unknown = [link for link in self.unknown if link.told is not None]
+        return taken
+
+    def shed(self, *, at_least: int) -> int:
+        """Let links of ended spans go, the earliest first; returns how many."""
+        ended = [span_id for span_id, link in self.links.items() if not link.is_open]
+        for span_id in ended[: max(at_least, len(ended) // 2)]:
+            del self.links[span_id]
+        return min(len(ended), max(at_least, len(ended) // 2))
 
 
 class SpanLinks:
-    """Parent links of the open spans of all traces, and the gated calls among them.
+    """The traces that have open spans or calls in flight.
 
     Not safe for threads by itself: its owner holds a lock around each method.
 
+    Args:
+        clock: Unix nanoseconds.
+
     Attributes:
-        overflow: Spans, calls and traces that were not kept because a bound was reached.
+        overflow: Spans and traces that were let go because a bound was reached.
+        unread: Gated calls of unknown usage by response id and trace; trace 0 stands for any, for
+            calls whose span has no parent.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], int]) -> None:
         self.overflow = 0
+        self._clock = clock
+        self._period = 0
+        self._next_sweep_ns = clock() + _SWEEP_NS
         self._traces: OrderedDict[int, OpenTrace] = OrderedDict()
-        self._orphans: deque[GatedCall] = deque(maxlen=_MAX_ORPHANS)
-        # By response id and trace; trace 0 stands for any, for calls whose span has no parent.
-        self._by_response: OrderedDict[tuple[str, int], GatedCall] = OrderedDict()
+        self.unread: OrderedDict[tuple[str, int], GatedCall] = OrderedDict()
 
-    def open(
-        self, trace_id: int, span_id: int, parent_id: int, inside: GatedCall | None
-    ) -> OpenSpan:
+    def open(self, trace_id: int, span_id: int, parent_id: int, inside: GatedCall | None) -> Link:
         """Link a span that has started."""
         trace = self._traces.get(trace_id)
-        if trace is not None:
+        if trace is None:
+            trace = self._open_trace(trace_id)
+        else:
             self._traces.move_to_end(trace_id)
-        else:
-            trace = self._traces[trace_id] = OpenTrace()
-            if len(self._traces) > MAX_TRACES:
-                self._traces.popitem(last=False)
-                self.overflow += 1
-        parent = trace.spans.get(parent_id)
-        span = OpenSpan(parent_id, inside, parent.agent if parent is not None else None)
-        if len(trace.spans) < MAX_LINKS:
-            trace.spans[span_id] = span
-        else:
-            self.overflow += 1
-        return span
+        trace.period = self._period
+        links = trace.links
+        parent = links.get(parent_id)
+        link = Link(parent, inside, None if parent is None else parent.agent)
+        if len(links) >= MAX_LINKS:
+            self.overflow += trace.shed(at_least=1) or 1
+        if len(links) < MAX_LINKS:
+            links[span_id] = link
+            trace.open_spans += 1
+        return link
 
-    def close(self, trace_id: int, span_id: int) -> OpenSpan | None:
-        """Unlink a span that has ended; None where it was never linked."""
+    def trace(self, trace_id: int) -> OpenTrace | None:
+        """What is kept of a trace."""
+        return self._traces.get(trace_id)
+
+    def link(self, trace_id: int, span_id: int) -> Link | None:
+        """The span with an id, open or ended."""
         trace = self._traces.get(trace_id)
-        return None if trace is None else trace.spans.pop(span_id, None)
+        return None if trace is None else trace.links.get(span_id)
+
+    def close(self, trace_id: int, span_id: int) -> Link | None:
+        """Note that a span has ended; None where it was never linked."""
+        trace = self._traces.get(trace_id)
+        if trace is None:
+            return None
+        link = trace.links.get(span_id)
+        if link is None or not link.is_open:
+            return None
+        link.is_open = False
+        trace.open_spans -= 1
+        return link
 
     def drop_if_quiet(self, trace_id: int) -> None:
         """Forget a trace that has no open spans and no call in flight."""
         trace = self._traces.get(trace_id)
-        if trace is None or trace.spans:
-            return
-        if not any(call.state is CallState.OPEN for call in trace.calls):
-            self._traces.pop(trace_id, None)
+        if trace is not None and not trace.open_spans and not trace.in_flight:
+            del self._traces[trace_id]
 
     def tier(self, trace_id: int) -> str | None:
         """The tier that the run of a trace asked for."""
@@ -118,101 +250,62 @@ class SpanLinks:
         trace = self._traces.get(trace_id)
         if trace is not None and trace.tier is None:
             trace.tier = tier
+            trace.accounts = None
 
-    def open_span(self, trace_id: int, span_id: int) -> OpenSpan | None:
-        """The open span with an id."""
-        trace = self._traces.get(trace_id)
-        return None if trace is None else trace.spans.get(span_id)
-
-    def lineage(self, trace_id: int, span_id: int) -> Iterator[OpenSpan]:
-        """An open span and its open ancestors, innermost first."""
-        trace = self._traces.get(trace_id)
-        spans = {} if trace is None else trace.spans
-        span = spans.get(span_id)
-        for _ in range(len(spans)):
-            if span is None:
-                return
-            yield span
-            span = spans.get(span.parent_id)
-
-    def explain(self, trace_id: int, span_id: int) -> None:
-        """Mark a span and its ancestors as standing for a call that has been charged."""
-        for span in self.lineage(trace_id, span_id):
-            if span.is_explained:
-                return
-            span.is_explained = True
-
-    def take_admission(self, trace_id: int, span_id: int) -> Admission | None:
+    def take_admission(self, link: Link | None) -> Admission | None:
         """The unused admission of a span or of its nearest ancestor that has one."""
-        for span in self.lineage(trace_id, span_id):
-            if span.admission is not None:
-                admission, span.admission = span.admission, None
+        for each in link.lineage() if link is not None else ():
+            if each.admission is not None:
+                admission, each.admission = each.admission, None
                 return admission
         return None
 
-    def add_call(self, call: GatedCall) -> None:
-        """Keep a gated call, so that spans that tell of it can be recognised."""
+    def begin_call(self, call: GatedCall) -> None:
+        """Keep a gated call that is about to start."""
         trace = self._traces.get(call.trace_id)
-        if trace is not None:
-            if len(trace.calls) >= MAX_LINKS:
-                del trace.calls[: MAX_LINKS // 2]
-                self.overflow += MAX_LINKS // 2
-            trace.calls.append(call)
-            for span in self.lineage(call.trace_id, call.span_id):
-                span.unread = call
-        if call.is_orphan:
-            self._orphans.append(call)
+        if trace is None:
+            return
+        if trace.in_flight is None:
+            trace.in_flight = set()
+            trace.find_twins()
+        trace.in_flight.add(call)
+        link = trace.links.get(call.span_id)
+        for each in link.lineage() if link is not None else ():
+            each.unread = call
 
-    def add_response(self, call: GatedCall) -> None:
-        """Keep the response id of a gated call, now that it is known."""
-        if call.response_id is not None:
-            key = call.response_id, 0 if call.is_orphan else call.trace_id
-            self._by_response[key] = call
-            if len(self._by_response) > _MAX_RESPONSES:
-                self._by_response.popitem(last=False)
+    def end_call(self, call: GatedCall) -> None:
+        """Note that a gated call has ended."""
+        trace = self._traces.get(call.trace_id)
+        if trace is not None and trace.in_flight is not None:
+            trace.in_flight.discard(call)
+        if call.response_id is None:
+            return
+        key = call.response_id, 0 if call.is_orphan else call.trace_id
+        if call.state is CallState.UNKNOWN:
+            self.unread[key] = call
+            if len(self.unread) > _MAX_UNREAD:
+                self.unread.popitem(last=False)
+        else:
+            self.unread.pop(key, None)
 
-    def gated_twin(
-        self, trace_id: int, call: ModelCall, scope_name: str
-    ) -> tuple[GatedCall, bool] | None:
-        """The gated call that a usage-bearing span of another branch or trace tells of.
+    def unread_call(self, trace_id: int, response_id: str) -> GatedCall | None:
+        """The gated call of unknown usage with a response id."""
+        unread = self.unread
+        return unread.get((response_id, trace_id)) or unread.get((response_id, 0))
 
-        Returns:
-            The gated call, and whether it was matched by usage and time only (rule R4) instead of
-            by response id (rule R3); None where there is none.
-        """
-        if call.response_id is not None:
-            known = self._by_response
-            told = known.get((call.response_id, trace_id)) or known.get((call.response_id, 0))
-            return None if told is None else (told, False)
-        trace = self._traces.get(trace_id)
-        own = trace.calls if trace is not None else []
-        for gated in chain(reversed(own), reversed(self._orphans)):
-            if (
-                _is_within(gated, call)
-                and _is_same_usage(gated, call)
-                and scope_name not in gated.explained_scopes
-            ):
-                return gated, True
-        return None
+    def _open_trace(self, trace_id: int) -> OpenTrace:
+        if self._clock() >= self._next_sweep_ns:
+            self._sweep()
+        trace = self._traces[trace_id] = OpenTrace()
+        if len(self._traces) > MAX_TRACES:
+            self._traces.popitem(last=False)
+            self.overflow += 1
+        return trace
 
-
-def _is_within(gated: GatedCall, call: ModelCall) -> bool:
-    """Whether a gated call ended within the interval of a span."""
-    end = gated.end_time_unix_nano
-    if end is None or call.start_time_unix_nano is None or call.end_time_unix_nano is None:
-        return False
-    return (
-        call.start_time_unix_nano - _TOLERANCE_NS <= end <= call.end_time_unix_nano + _TOLERANCE_NS
-    )
-
-
-def _is_same_usage(gated: GatedCall, call: ModelCall) -> bool:
-    if gated.state is not CallState.SETTLED or gated.usage is None or call.usage is None:
-        return False
-    if (gated.usage.input_tokens, gated.usage.output_tokens) != (
-        call.usage.input_tokens,
-        call.usage.output_tokens,
-    ):
-        return False
-    models = {gated.response_model, call.response_model} - {None}
-    return len(models) <= 1
+    def _sweep(self) -> None:
+        """Let the ended spans go of traces in which nothing has started for two periods."""
+        self._next_sweep_ns = self._clock() + _SWEEP_NS
+        for trace in self._traces.values():
+            if trace.period < self._period - 1:
+                self.overflow += trace.shed(at_least=MAX_LINKS)
+        self._period += 1
