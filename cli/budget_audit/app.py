@@ -19,6 +19,7 @@ EXIT_GATE_FAILED = 3
 COMMANDS: Mapping[str, str] = {
     "audit": "Answer what was spent, on what, and what the numbers leave out.",
     "import": "Read traces into a DuckDB store.",
+    "prices": "Show what a model costs, where its price comes from, and what others say.",
     "simulate": "Replay limits over recorded traces: what would they have stopped and saved.",
     "suggest": "Suggest a limit per workflow from what its runs needed.",
 }

@@ -2,6 +2,7 @@
 
 import secrets
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,9 +19,11 @@ from rich.progress import (
 )
 
 from otelbudget.audit.calls import build_model_calls
+from otelbudget.budgets.config import Budgets, read_prices
 from otelbudget.errors import StoreBusyError, StoreError, TraceReadError
 from otelbudget.ingest import ReadReport, expand, is_store, read_traces
-from otelbudget.pricing.book import PriceBook
+from otelbudget.pricing.book import Fallback, PriceBook
+from otelbudget.pricing.second_opinion import TokencostMissingError, TokencostPrices
 from otelbudget.store.spans import Content
 from otelbudget.store.store import Store
 
@@ -42,21 +45,52 @@ class Loaded(NamedTuple):
     book: PriceBook
 
 
-def load(sources: Sequence[str]) -> Loaded:
+def load(sources: Sequence[str], book: PriceBook | None = None) -> Loaded:
     """Read all sources and count their model calls.
+
+    Args:
+        sources: The sources on the command line.
+        book: The prices to use; list prices by default.
 
     Raises:
         TraceReadError: Nothing in them could be read.
         StoreError: A store cannot be read.
     """
+    book = book or PriceBook.load()
     store, report = read(sources)
-    book = PriceBook.load()
+    stale = book.staleness(time.time_ns())
+    if stale is not None:
+        report.warn("stale_prices", stale)
     faults = build_model_calls(store, book)
     if faults:
         report.warn(
             "unreadable_counts", "a token count that is no count, such as NaN, was ignored", faults
         )
     return Loaded(store, report, book)
+
+
+def own_book(
+    file: Path | None, budgets: Budgets | None = None, *, fallback: Fallback | None = None
+) -> PriceBook:
+    """The prices that a command uses: of `--prices`, else of its budgets file, else the list's.
+
+    Raises:
+        BudgetConfigError: A key or value of the file is not allowed.
+    """
+    overrides = None if budgets is None else budgets.prices
+    return PriceBook.load(overrides if file is None else read_prices(file), fallback=fallback)
+
+
+def tokencost() -> TokencostPrices:
+    """The table of the installed tokencost.
+
+    Raises:
+        click.ClickException: It is not installed.
+    """
+    try:
+        return TokencostPrices.load()
+    except TokencostMissingError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def read(sources: Sequence[str]) -> tuple[Store, ReadReport]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Any
 
 import click
@@ -169,6 +170,16 @@ def where(command: Callable[..., Any]) -> Callable[..., Any]:
         type=KeyValue(),
         multiple=True,
         help="Keep the calls whose span, nearest ancestor or resource has this attribute.",
+    )(command)
+
+
+def prices(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--prices."""
+    return click.option(
+        "--prices",
+        "prices_file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Your own prices: a `prices` section, alone or in a budgets file.",
     )(command)
 
 

@@ -1,15 +1,18 @@
 """From spans to model calls: read, priced and counted once, by the code that also runs live."""
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import msgspec
 
 from otelbudget.audit.cycles import cut_cycles
+from otelbudget.audit.reading import create_read_spans
 from otelbudget.audit.twins import drop_twins
-from otelbudget.genai import dialects, semconv
-from otelbudget.genai.reading import read_call
+from otelbudget.genai import semconv
+from otelbudget.genai.reading import read_agent, read_call
 from otelbudget.genai.usage import ModelCall, TokenUsage
 from otelbudget.pricing.billing import UnknownModel, bill
 from otelbudget.pricing.book import PriceBook
@@ -30,7 +33,7 @@ _decode_events = msgspec.json.Decoder(list[_Event]).decode
 
 
 def build_model_calls(store: Store, book: PriceBook) -> int:
-    """Make the tables `span_once`, `model_calls` and `trace_roots` from the store's spans.
+    """Make the tables `model_calls` and `trace_roots`, and what they stand on, from the store's spans.
 
     A span that carries usage counts when none below it does; several spans that tell of one call
     count once. Parents that go round in a circle are cut at the earliest span.
@@ -38,61 +41,151 @@ def build_model_calls(store: Store, book: PriceBook) -> int:
     Returns:
         How many attributes held a token count that is none, such as NaN, and were ignored.
     """
-    for table in ("create_span_once", "create_reported_calls", "create_span_agents"):
-        store.execute(_load(table))
+    distinct_spans(store)
+    _run(store, "create_span_links")
     cut_cycles(store)
-    faults = 0
-    for rows in store.batches(_load("candidate_spans")):
-        reported, agents, faulty = _read(rows, book)
-        faults += faulty
-        store.fill("reported_calls", reported)
-        store.fill("span_agents", agents)
-    for table in ("create_usage_path", "create_counted_calls"):
-        store.execute(_load(table))
+    faults = _read_calls(store, book)
+    _run(store, "create_usage_path", "create_counted_calls")
+    has_platform, has_borrowed = store.row(_load("rare_calls"))
+    if has_platform:
+        _run(store, "insert_platform_calls")
+    if has_borrowed:
+        _run(store, "delete_repeated_borrowed")
     drop_twins(store)
-    for table in ("insert_calls_without_usage", "create_trace_roots", "create_model_calls"):
-        store.execute(_load(table))
+    _run(store, "create_unclear_path", "insert_calls_without_usage")
+    _run(store, "create_trace_roots", "create_model_calls")
     return faults
 
 
 def distinct_spans(store: Store) -> None:
-    """Make the table `span_once`: of several deliveries of a span the more complete one."""
-    store.execute(_load("create_span_once"))
+    """Make the view `span_once`: of several deliveries of a span the more complete one."""
+    _run(store, "create_repeated_deliveries", "create_span_once")
+
+
+def _run(store: Store, *statements: str) -> None:
+    for name in statements:
+        store.execute(_load(name))
+
+
+def _read_calls(store: Store, book: PriceBook) -> int:
+    """Make the view `reported_calls` and the tables that it stands on; returns the faulty counts.
+
+    What is regular is read and priced in SQL, the rest by the library.
+    """
+    attributes = (key for (key,) in store.rows(_load("attributes_in_use")))
+    store.execute(create_read_spans(attributes, priced_at=book.compiled_at_ns))
+    _run(store, "create_rates", "create_priced_spans", "create_span_agents")
+    models = store.rows(_load("models_to_price"))
+    store.fill("rates", [row for model in models for row in _rates(book, *model)])
+    _run(store, "create_library_spans", "create_library_calls", "create_faulty_values")
+    _run(store, "create_reported_calls", "create_reported_costs")
+    count = faults = 0
+    for rows in store.batches(_load("spans_to_read")):
+        reported, agents, faulty = _read([SpanToRead(*row) for row in rows], book)
+        faults += len(faulty)
+        store.fill("faulty_values", faulty)
+        numbered = [(-1 - count - number, *row) for number, row in enumerate(reported)]
+        count += len(reported)
+        store.fill("library_calls", numbered)
+        store.fill("span_agents", agents)
+    return faults
+
+
+_EARLIEST, _LATEST = -(2**63), 2**63 - 1
+
+
+def _rates(book: PriceBook, provider: str, model: str, tier: str) -> Iterator[tuple[Any, ...]]:
+    """Rows of `rates`: what a model costs, by when."""
+    starts, prices = book.history(provider or None, model or None, tier or None)
+    for (start, end), price in zip(pairwise((_EARLIEST, *starts, _LATEST)), prices, strict=True):
+        if price is None:
+            continue
+        rate = price.input_pusd_per_token
+        write_rate = _or(price.cache_write_pusd_per_token, rate)
+        yield (
+            provider,
+            model,
+            tier,
+            start,
+            end,
+            min((tier.above_input_tokens for tier in price.tiers), default=sys.maxsize),
+            price.has_special,
+            str(price.confidence),
+            price.pusd_per_request,
+            rate,
+            price.output_pusd_per_token,
+            _or(price.cache_read_pusd_per_token, rate),
+            write_rate,
+            _or(price.cache_write_1h_pusd_per_token, write_rate),
+        )
+
+
+def _or(rate: int | None, otherwise: int) -> int:
+    return otherwise if rate is None else rate
+
+
+class SpanToRead(NamedTuple):
+    """A span that the library reads.
+
+    Attributes:
+        row: Its place among the spans.
+        reads_span: Whether for what it tells itself, and not only for what gates wrote on it.
+        trace_id: Its trace.
+        span_id: Its id.
+        service: Service that it comes from, None where not named.
+        is_platform: The provider's platform made it.
+        is_borrowed: A library wrote its own call onto it.
+        is_error: It failed.
+        scope_name: Its instrumentation scope.
+        start: Start in unix ns, None where unknown.
+        end: End in unix ns, None where unknown.
+        attributes: Its attributes as JSON.
+        events: Its events as JSON where a gate wrote on it, else None.
+    """
+
+    row: int
+    reads_span: bool
+    trace_id: str
+    span_id: str
+    service: str | None
+    is_platform: bool
+    is_borrowed: bool
+    is_error: bool
+    scope_name: str
+    start: int | None
+    end: int | None
+    attributes: str
+    events: str | None
 
 
 def _read(
-    rows: list[tuple[Any, ...]], book: PriceBook
-) -> tuple[list[tuple[Any, ...]], list[tuple[str, str, str]], int]:
-    """Rows of `reported_calls` and `span_agents`, and the number of faulty counts."""
+    spans: Iterable[SpanToRead], book: PriceBook
+) -> tuple[list[tuple[Any, ...]], list[tuple[int, str]], list[tuple[int, str]]]:
+    """Rows of `library_calls` (each but for its number), `span_agents` and `faulty_values`."""
     reported: list[tuple[Any, ...]] = []
-    agents: list[tuple[str, str, str]] = []
-    faults = 0
-    for trace_id, span_id, scope_name, start, end, status_code, text, events in rows:
-        attributes = _decode(text)
-        is_error = status_code == _STATUS_ERROR
-        if attributes.get(semconv.DECISION) != semconv.Decision.DENIED:
-            call = read_call(
-                attributes,
-                scope_name=scope_name,
-                start_time_unix_nano=start,
-                end_time_unix_nano=end,
-            )
-            if call is not None:
-                faults += len(call.faults)
-                call_id = attributes.get(semconv.CALL_ID)
-                reported.append(
-                    _row(trace_id, span_id, call_id, call, book, is_gate=False, is_error=is_error)
-                )
-        reported.extend(
-            _event_row(trace_id, span_id, event, book) for event in _call_events(events)
-        )
+    agents: list[tuple[int, str]] = []
+    faults: list[tuple[int, str]] = []
+    for span in spans:
+        reported.extend(_event_row(span, event, book) for event in _call_events(span.events))
+        if not span.reads_span:
+            continue
+        attributes = _decode(span.attributes)
         agent = read_agent(attributes)
         if agent is not None:
-            agents.append((trace_id, span_id, agent))
+            agents.append((span.row, agent))
+        if attributes.get(semconv.DECISION) == semconv.Decision.DENIED:
+            continue
+        call = read_call(
+            attributes,
+            scope_name=span.scope_name,
+            start_time_unix_nano=span.start,
+            end_time_unix_nano=span.end,
+        )
+        if call is not None:
+            faults += ((span.row, key) for key in call.faults)
+            call_id = attributes.get(semconv.CALL_ID)
+            reported.append(_row(span, call_id, call, book, is_gate=False))
     return reported, agents, faults
-
-
-_STATUS_ERROR = 2
 
 
 def _call_events(text: str | None) -> Iterable[_Event]:
@@ -106,16 +199,7 @@ def _call_events(text: str | None) -> Iterable[_Event]:
     return told.values()
 
 
-def read_agent(attributes: dict[str, Any]) -> str | None:
-    """The agent that a span's attributes name."""
-    for key in dialects.FIELDS["agent"]:
-        value = attributes.get(key)
-        if isinstance(value, str) and value:
-            return value
-    return None
-
-
-def _event_row(trace_id: str, span_id: str, event: _Event, book: PriceBook) -> tuple[Any, ...]:
+def _event_row(span: SpanToRead, event: _Event, book: PriceBook) -> tuple[Any, ...]:
     """A call that a gate read off a response, as a leaf below the span that was current there."""
     attributes = event.attributes
     start = attributes.get(semconv.CALL_START)
@@ -125,42 +209,40 @@ def _event_row(trace_id: str, span_id: str, event: _Event, book: PriceBook) -> t
         end_time_unix_nano=event.time_unix_nano,
     )
     call_id = attributes.get(semconv.CALL_ID)
-    return _row(trace_id, span_id, call_id, call or ModelCall(), book, is_gate=True, is_error=False)
+    return _row(span, call_id, call or ModelCall(), book, is_gate=True)
 
 
-def _row(  # noqa: PLR0913 - the columns of a table
-    trace_id: str,
-    span_id: str,
-    call_id: object,
-    call: ModelCall,
-    book: PriceBook,
-    *,
-    is_gate: bool,
-    is_error: bool,
+def _row(
+    span: SpanToRead, call_id: object, call: ModelCall, book: PriceBook, *, is_gate: bool
 ) -> tuple[Any, ...]:
+    """A row of `library_calls` but for its number."""
     usage = call.usage or TokenUsage(0, 0)
     charge = bill(call, book, UnknownModel.ALLOW)
     return (
-        trace_id,
-        span_id,
+        span.row,
+        span.trace_id,
+        span.span_id,
+        span.service,
         call_id if isinstance(call_id, str) else None,
         is_gate,
+        span.is_borrowed and not is_gate,
+        span.is_platform and not is_gate,
         call.usage is not None,
         call.is_model_operation,
-        is_error,
+        span.is_error and not is_gate,
         call.operation,
         call.provider,
         call.request_model,
         call.response_model,
         call.response_id,
+        call.service_tier,
+        call.conversation,
+        call.user,
         call.start_time_unix_nano,
         call.end_time_unix_nano,
-        usage.input_tokens,
-        usage.output_tokens,
-        usage.cache_read_input_tokens,
-        usage.cache_write_input_tokens,
-        usage.reasoning_output_tokens,
+        *msgspec.structs.astuple(usage),
         str(call.cache_rule),
         charge.list_cost_pusd,
+        None if charge.confidence is None else str(charge.confidence),
         call.reported_cost_usd,
     )

@@ -13,9 +13,10 @@ _load = partial(sql.load, "otelbudget.audit")
 
 class _Link(NamedTuple):
     trace_id: str
-    span_id: str
-    parent_span_id: str
+    span_row: int
+    parent_row: int
     start_time_unix_nano: int | None
+    span_id: str
 
     @property
     def earliness(self) -> tuple[bool, int, str]:
@@ -25,35 +26,35 @@ class _Link(NamedTuple):
 
 
 def cut_cycles(store: Store) -> None:
-    """Make the table `cycle_tops`, and roots of its spans in the table `span_once`.
+    """Make the table `cycle_tops`, and roots of its spans in the table `span_links`.
 
     A parent starts before its child, so the span of a cycle that starts first is its top.
     """
     store.execute(_load("create_cycle_tops"))
-    tops: list[tuple[str, str]] = []
+    tops: list[tuple[int]] = []
     links = map(_Link._make, store.rows(_load("links_that_may_cycle")))
-    for trace_id, in_trace in groupby(links, lambda link: link.trace_id):
-        by_span = {link.span_id: link for link in in_trace}
-        tops += [(trace_id, _top(cycle)) for cycle in _cycles(by_span)]
+    for _, in_trace in groupby(links, lambda link: link.trace_id):
+        by_span = {link.span_row: link for link in in_trace}
+        tops += [(_top(cycle),) for cycle in _cycles(by_span)]
     if tops:
         store.fill("cycle_tops", tops)
         store.execute(_load("cut_cycles"))
 
 
-def _top(cycle: Sequence[_Link]) -> str:
-    return min(cycle, key=lambda link: link.earliness).span_id
+def _top(cycle: Sequence[_Link]) -> int:
+    return min(cycle, key=lambda link: link.earliness).span_row
 
 
-def _cycles(links: Mapping[str, _Link]) -> Iterator[Sequence[_Link]]:
+def _cycles(links: Mapping[int, _Link]) -> Iterator[Sequence[_Link]]:
     """Each cycle once; every link is walked once."""
-    walked: set[str] = set()
+    walked: set[int] = set()
     for start in links:
-        path: dict[str, _Link] = {}
-        span_id = start
-        while span_id in links and span_id not in walked:
-            walked.add(span_id)
-            path[span_id] = links[span_id]
-            span_id = links[span_id].parent_span_id
-        if span_id in path:
+        path: dict[int, _Link] = {}
+        row = start
+        while row in links and row not in walked:
+            walked.add(row)
+            path[row] = links[row]
+            row = links[row].parent_row
+        if row in path:
             on_path = list(path)
-            yield [path[each] for each in on_path[on_path.index(span_id) :]]
+            yield [path[each] for each in on_path[on_path.index(row) :]]

@@ -6,13 +6,24 @@ from functools import partial
 
 import msgspec
 
+from otelbudget.audit.findings import Finding, findings
 from otelbudget.store import sql
 from otelbudget.store.store import Store
 
 _load = partial(sql.load, "otelbudget.audit")
 
-KEYS = ("model", "provider", "agent", "service", "workflow", "trace", "operation")
-_MAX_TRACE_IDS = 20
+KEYS = (
+    "model",
+    "provider",
+    "agent",
+    "service",
+    "workflow",
+    "trace",
+    "operation",
+    "conversation",
+    "user",
+    "service_tier",
+)
 
 
 class Totals(msgspec.Struct, frozen=True):
@@ -26,6 +37,12 @@ class Totals(msgspec.Struct, frozen=True):
         cache_read_input_tokens: Input tokens read from the provider's cache.
         cache_write_input_tokens: Input tokens written to the provider's cache.
         reasoning_output_tokens: Output tokens that were reasoning.
+        cache_write_1h_input_tokens: Cache writes that are kept for an hour.
+        audio_input_tokens: Input tokens that were audio.
+        audio_output_tokens: Output tokens that were audio.
+        image_input_tokens: Input tokens that were images.
+        image_output_tokens: Output tokens that were images.
+        web_searches: Searches that providers made and bill each.
         list_cost_pusd: Cost at list price in pico-USD, None where no call has a price.
         reported_cost_usd: What the spans themselves say, in USD, None where none says anything.
         unpriced_calls: Calls whose model has no known price; not in `list_cost_pusd`.
@@ -42,6 +59,12 @@ class Totals(msgspec.Struct, frozen=True):
     cache_read_input_tokens: int = 0
     cache_write_input_tokens: int = 0
     reasoning_output_tokens: int = 0
+    cache_write_1h_input_tokens: int = 0
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
+    image_input_tokens: int = 0
+    image_output_tokens: int = 0
+    web_searches: int = 0
     list_cost_pusd: int | None = None
     reported_cost_usd: Decimal | None = None
     unpriced_calls: int = 0
@@ -61,26 +84,6 @@ class Group(msgspec.Struct, frozen=True):
 
     key: dict[str, str]
     totals: Totals
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """Something about the traces that a reader of the totals should know.
-
-    Attributes:
-        code: Stable name.
-        severity: "info" or "warn".
-        text: One sentence with the remedy where there is one.
-        count: How often.
-        trace_ids: At most 20 traces where it is found.
-        amount_pusd: What it amounts to in pico-USD, None where that cannot be said.
-    """
-
-    code: str
-    severity: str
-    text: str
-    count: int
-    trace_ids: tuple[str, ...] = ()
-    amount_pusd: int | None = None
 
 
 class InputFacts(msgspec.Struct, frozen=True):
@@ -103,6 +106,20 @@ class InputFacts(msgspec.Struct, frozen=True):
     is_sampled: bool
 
 
+class PricedShare(msgspec.Struct, frozen=True):
+    """The calls whose prices are equally sure.
+
+    Attributes:
+        confidence: A `PriceConfidence`, or "unknown" where there is no price.
+        model_calls: Calls with usage.
+        list_cost_pusd: What they cost in pico-USD, None for those without a price.
+    """
+
+    confidence: str
+    model_calls: int
+    list_cost_pusd: int | None
+
+
 class Spend(msgspec.Struct, frozen=True):
     """The answer of an audit.
 
@@ -111,12 +128,14 @@ class Spend(msgspec.Struct, frozen=True):
         totals: Sums over all calls.
         groups: Sums by key, the dearest first.
         findings: What the totals do not say.
+        confidence: How sure the prices are, the surest first.
     """
 
     input: InputFacts
     totals: Totals
     groups: tuple[Group, ...]
     findings: tuple[Finding, ...]
+    confidence: tuple["PricedShare", ...] = ()
 
 
 def spend(store: Store, by: Sequence[str] = ("model",)) -> Spend:
@@ -134,7 +153,7 @@ def spend(store: Store, by: Sequence[str] = ("model",)) -> Spend:
     sums = Totals(*rows[0][1:]) if rows else Totals()
     (traces,) = store.row(_load("count_traces"))
     totals = msgspec.structs.replace(sums, traces=traces)
-    return Spend(input_facts(store), totals, groups, _findings(store))
+    return Spend(input_facts(store), totals, groups, findings(store), _confidence(store))
 
 
 def input_facts(store: Store) -> InputFacts:
@@ -142,53 +161,5 @@ def input_facts(store: Store) -> InputFacts:
     return InputFacts(*store.row(_load("input_facts")))
 
 
-_PROBLEMS = {
-    "without_usage": (
-        "calls_without_usage",
-        "warn",
-        (
-            "model calls report no usage, so the totals are too low; for streams of chat "
-            "completions set stream_options={'include_usage': true}"
-        ),
-    ),
-    "failed": ("failed_calls", "info", "model calls failed and report no usage"),
-    "unpriced": (
-        "unpriced_calls",
-        "warn",
-        "model calls have no known price and are missing from the cost, not free",
-    ),
-    "reported_differs": (
-        "reported_cost_differs",
-        "info",
-        "model calls report a cost of their own that differs by more than 1 % from the list price",
-    ),
-}
-
-
-def _findings(store: Store) -> tuple[Finding, ...]:
-    found: dict[str, list[tuple[str, int]]] = {}
-    for kind, trace_id, calls in store.rows(_load("problem_calls")):
-        found.setdefault(kind, []).append((trace_id, calls))
-    findings = [
-        _finding(code, severity, text, found[kind])
-        for kind, (code, severity, text) in _PROBLEMS.items()
-        if kind in found
-    ]
-    if orphans := store.rows(_load("orphans")):
-        text = "spans have a parent that is missing; what it carried may be missing too"
-        findings.append(_finding("orphan_spans", "info", text, orphans))
-    if repeated := store.rows(_load("repeated_usage")):
-        text = "spans repeat the usage of calls that are counted, and were not added again"
-        findings.append(_finding("repeated_usage", "info", text, repeated))
-    if cycles := store.rows(_load("cycles")):
-        text = (
-            "times the parents of spans go round in a circle; the earliest span counts as the top"
-        )
-        findings.append(_finding("parent_cycles", "warn", text, cycles))
-    return tuple(findings)
-
-
-def _finding(code: str, severity: str, text: str, traces: Sequence[tuple[str, int]]) -> Finding:
-    count = sum(each for _, each in traces)
-    trace_ids = tuple(trace_id for trace_id, _ in traces[:_MAX_TRACE_IDS])
-    return Finding(code, severity, f"{count} {text}.", count, trace_ids)
+def _confidence(store: Store) -> tuple[PricedShare, ...]:
+    return tuple(PricedShare(*row) for row in store.rows(_load("price_confidence")))

@@ -1,22 +1,22 @@
 """Spans of other branches and traces that tell of one call: found, and all but the best dropped."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
 
+from otelbudget.genai import counting, semconv
 from otelbudget.store import sql
 from otelbudget.store.store import Store
 
 _load = partial(sql.load, "otelbudget.audit")
-_TOLERANCE_NS = 5_000_000
 
 
 class Told(NamedTuple):
-    """What one span, or one gate, tells of a call.
+    """What one span, or one gate, tells of a call; a `counting.Teller`.
 
     Attributes:
-        row: Its row in `counted_calls`.
+        row: Its `call_row` in `counted_calls`.
         response_id: The provider's id of the response, None where not told.
         trace_id: Its trace.
         span_id: Its span.
@@ -52,101 +52,47 @@ class Told(NamedTuple):
         """Input and output."""
         return self.input_tokens, self.output_tokens
 
-    @property
-    def age(self) -> tuple[int, str, str, str]:
-        """Sorts by start, then by ids."""
-        return self.start or 0, self.trace_id, self.span_id, self.call_id or ""
-
-    @property
-    def merit(self) -> tuple[bool, int, int, str, str, str]:
-        """Sorts the best teller first: a gate, then more detail, then the later start."""
-        start, trace_id, span_id, call_id = self.age
-        return not self.is_gate, -self.detail, -start, trace_id, span_id, call_id
-
 
 def drop_twins(store: Store) -> None:
     """Leave one row of `counted_calls` for each call, however many spans tell of it."""
-    told = [Told(*row) for row in store.rows(_load("calls_that_may_be_twins"))]
-    if not told:
-        return
     store.execute(_load("create_twin_rows"))
-    store.fill("twin_rows", [(row,) for row in {*_by_usage(told), *_by_response_id(told)}])
-    store.execute(_load("delete_twins"))
+    told = [Told(*row) for row in store.rows(_load("calls_that_may_be_twins"))]
+    _drop(store, {*_by_usage(told), *_by_response_id(told)})
+    bounds = {"function_id": f'$."{semconv.FUNCTION_ID}"', "tolerance": counting.TOLERANCE_NS}
+    _drop(store, {row for (row,) in store.rows(_load("twins_by_function"), bounds)})
+
+
+def _drop(store: Store, rows: Collection[int]) -> None:
+    if rows:
+        store.fill("twin_rows", [(row,) for row in rows])
+        store.execute(_load("delete_twins"))
 
 
 def _by_usage(told: Iterable[Told]) -> Iterator[int]:
-    """Rows without a response id that tell what a gate of their trace tells.
-
-    The same tokens, an end of the gated call within the span, and at most one span per scope for
-    each gated call: the one that ends nearest.
-    """
-    gates: defaultdict[tuple[str, int, int], list[Told]] = defaultdict(list)
+    """Rows without a response id that tell what another one of their trace tells."""
+    same: defaultdict[tuple[str, int, int], list[Told]] = defaultdict(list)
     for each in told:
-        if each.is_gate:
-            gates[each.trace_id, *each.tokens].append(each)
-    nearest: dict[tuple[int, str], tuple[tuple[int, int, str], int]] = {}
-    for each in told:
-        if each.is_gate or each.response_id is not None or each.start is None or each.end is None:
-            continue
-        for gate in gates[each.trace_id, *each.tokens]:
-            if gate.end is None or not _is_within(gate.end, each.start, each.end):
-                continue
-            if len({gate.response_model, each.response_model} - {None}) > 1:
-                continue
-            place = gate.row, each.scope_name
-            found = (abs(each.end - gate.end), each.start, each.span_id), each.row
-            nearest[place] = min(found, nearest.get(place, found))
-    return (row for _, row in nearest.values())
-
-
-def _is_within(moment: int, start: int, end: int) -> bool:
-    return start - _TOLERANCE_NS <= moment <= end + _TOLERANCE_NS
+        same[each.trace_id, *each.tokens].append(each)
+    return (each.row for tellers in same.values() for each in counting.repeats_by_usage(tellers))
 
 
 def _by_response_id(told: Iterable[Told]) -> Iterator[int]:
-    """Rows that have the response id of a better one.
-
-    Some servers give every response one id. So rows of one id are several calls where they do not
-    overlap in time, where one source tells of different tokens, and where one span is in several
-    traces, which are copies of each other.
-    """
+    """Rows that have the response id of a better one; a copy of a trace is a call of its own."""
     by_id: defaultdict[str, list[Told]] = defaultdict(list)
     for each in told:
         if each.response_id is not None:
             by_id[each.response_id].append(each)
     for same_id in by_id.values():
-        same_id.sort(key=lambda each: each.age)
         copies = _copies(same_id)
-        for period in _periods(same_id):
-            period.sort(key=lambda each: each.merit)
-            kept: set[tuple[int, int, int]] = set()
-            for each in period:
-                call = (*each.tokens, copies[each.row])
-                if each.source != period[0].source or call in kept:
-                    yield each.row
-                kept.add(call)
+        for period in counting.periods(sorted(same_id, key=counting.age)):
+            yield from (each.row for each in counting.repeats(period, copies))
 
 
 def _copies(told: Iterable[Told]) -> dict[int, int]:
-    """By row: the number, from 1, of its trace among those that hold the same span."""
+    """By `id`: the number, from 1, of a teller's trace among those that hold the same span."""
     seen: Counter[tuple[str, str | None]] = Counter()
     copies: dict[int, int] = {}
     for each in sorted(told, key=lambda each: each.trace_id):
         seen[each.span_id, each.call_id] += 1
-        copies[each.row] = seen[each.span_id, each.call_id]
+        copies[id(each)] = seen[each.span_id, each.call_id]
     return copies
-
-
-def _periods(told: Sequence[Told]) -> Iterator[list[Told]]:
-    """Runs of rows that overlap in time, or touch; `told` is sorted by start."""
-    period: list[Told] = []
-    latest = 0
-    for each in told:
-        start = each.start or 0
-        if period and start > latest:
-            yield period
-            period = []
-        latest = max(latest, start, each.end or 0)
-        period.append(each)
-    if period:
-        yield period

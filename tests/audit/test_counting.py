@@ -159,7 +159,7 @@ def test_two_instrumentations_of_one_call_count_once(
     )
 
     assert calls(answer) == (1, ONE_CALL)
-    assert codes(answer) == {"repeated_usage": 1}
+    assert codes(answer) == {"twin_calls": 1}
 
 
 def test_two_instrumentations_of_calls_that_share_a_response_id_count_each_call_once(
@@ -208,6 +208,7 @@ def test_a_count_that_is_none_is_ignored_and_reported(
     assert [(warning.code, warning.count) for warning in loaded.report.warnings] == [
         ("unreadable_counts", 9)
     ]
+    assert codes(spend(loaded.store)) == {"unreadable_counts": 9}
 
 
 def test_an_object_where_a_text_belongs_changes_nothing(

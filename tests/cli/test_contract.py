@@ -18,7 +18,7 @@ from click.testing import CliRunner
 Call = Callable[..., Any]
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "sample_traces" / "traces.jsonl"
-COMMANDS = ["audit", "import", "simulate", "suggest"]
+COMMANDS = ["audit", "import", "prices", "simulate", "suggest"]
 
 MONEY = re.compile(r"(0|[1-9]\d*)\.\d{2}(\d*[1-9])?")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
@@ -58,6 +58,12 @@ TOTALS = {
     "unpriced_output_tokens": int,
     "calls_without_usage": int,
     "calls_without_time": int,
+    "cache_write_1h_input_tokens": int,
+    "audio_input_tokens": int,
+    "audio_output_tokens": int,
+    "image_input_tokens": int,
+    "image_output_tokens": int,
+    "web_searches": int,
 }
 PERIOD = {"start": Maybe(Time), "end": Maybe(Time)}
 AUDIT = {
@@ -74,7 +80,13 @@ AUDIT = {
         "sampled": bool,
         "warnings": [{"code": str, "count": int, "example": str}],
     },
-    "prices": {"source": str, "version": str, "overrides_hash": Maybe(str)},
+    "prices": {
+        "source": str,
+        "version": str,
+        "compiled_on": str,
+        "overrides_hash": Maybe(str),
+        "confidence": [{"confidence": str, "model_calls": int, "list_cost_usd": Maybe(Money)}],
+    },
     "totals": TOTALS,
     "groups": [{"key": {"model": str}, **TOTALS}],
     "findings": [
@@ -377,6 +389,15 @@ def test_the_same_spans_from_files_a_folder_a_store_and_standard_input_count_onc
     assert (answer["input"]["spans"], answer["input"]["duplicates"]) == (125, 4 * 125)
 
 
+@pytest.mark.parametrize("command", ["prices show", "prices diff", "prices refresh"])
+def test_every_command_of_a_group_has_help_with_an_example(command: str, run: Call) -> None:
+    ran = run(*command.split(), "--help")
+
+    assert (ran.code, ran.err) == (0, "")
+    assert "Example:\n" in ran.out
+    assert f"budget-audit {command}" in ran.out
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(command: str, run: Call) -> None:
     ran = run(command, "--help")
@@ -384,7 +405,7 @@ def test_every_command_has_help_with_an_example(command: str, run: Call) -> None
     assert (ran.code, ran.err) == (0, "")
     assert f"Example:\n    budget-audit {command} " in ran.out
     options = re.findall(r"^  (-.*?)(?:  +(\S.*))?$", ran.out, re.MULTILINE)
-    assert len(options) >= 4
+    assert len(options) >= (1 if command == "prices" else 4)
     # The first line of the help and the list of commands say the same.
     assert command_line.COMMANDS[command] in " ".join(run("--help").out.split())
     assert command_line.COMMANDS[command] in " ".join(ran.out.split())

@@ -19,7 +19,7 @@ TRACES = str(ROOT / "sample_traces" / "traces.jsonl")
 _WARNING_CODE = re.compile(
     r"(?:warn|unreadable|on_damage|_NotJsonError)\(\s*\"([a-z]+(?:_[a-z0-9]+)+)\""
 )
-_FINDING_CODE = re.compile(r"\"([a-z_]+)\",\s*\"(?:info|warn)\",")
+_FINDING_CODE = re.compile(r"\"(?:finding_)?([a-z_]+)\",\s*\"(?:info|warn)\",")
 # Keys under these are names that the user or the traces gave, or the keys of a budgets file.
 _OPEN = {"formats", "budgets", "key", "scope"}
 
@@ -56,6 +56,8 @@ def keys(document: object, name: str = "") -> Iterator[str]:
         ),
         pytest.param(["suggest", TRACES], id="suggest"),
         pytest.param(["import", TRACES, "--store", "made.duckdb"], id="import"),
+        pytest.param(["prices", "show", "gpt-5.4"], id="prices show"),
+        pytest.param(["prices", "diff", "--against", "genai-prices"], id="prices diff"),
     ],
 )
 def test_every_json_key_is_explained(

@@ -1,6 +1,7 @@
 """budget-audit audit."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -37,6 +38,12 @@ class Keys(click.ParamType[tuple[str, ...]]):
     show_default=True,
     help=f"Group by one or more of {', '.join(KEYS)}.",
 )
+@options.prices
+@click.option(
+    "--fallback",
+    type=click.Choice(["tokencost"]),
+    help="Price models that the price book does not know by tokencost (frozen in 2025-09).",
+)
 @options.where
 @options.period
 @options.output
@@ -44,6 +51,8 @@ class Keys(click.ParamType[tuple[str, ...]]):
 def command(
     sources: Sequence[str],
     by: tuple[str, ...],
+    prices_file: Path | None,
+    fallback: str | None,
     where: tuple[tuple[str, str], ...],
     since: int | None,
     until: int | None,
@@ -61,7 +70,8 @@ def command(
       budget-audit audit traces.jsonl --by model,agent
     """
     loading.refuse_source(output, sources)
-    store, report, book = loading.load(sources)
+    other = loading.tokencost() if fallback else None
+    store, report, book = loading.load(sources, loading.own_book(prices_file, fallback=other))
     keep_where(store, where)
     keep_calls(store, since, until)
     result = spend(store, by)

@@ -47,6 +47,7 @@ from otelbudget.pricing.billing import UnknownModel
     type=options.SweepRange(),
     help="Many limits of one kind, evenly spaced in the logarithm: cost_usd=0.05:2:40.",
 )
+@options.prices
 @options.where
 @options.period
 @options.output
@@ -57,6 +58,7 @@ def command(
     scope: str,  # noqa: ARG001 - "trace" is the only choice so far
     file: Path | None,
     range_: tuple[LimitKind, Decimal, Decimal, int] | None,
+    prices_file: Path | None,
     where: tuple[tuple[str, str], ...],
     since: int | None,
     until: int | None,
@@ -77,7 +79,7 @@ def command(
     """
     budgets = _budgets(limits, file, range_)
     loading.refuse_source(output, sources)
-    store, report, book = loading.load(sources)
+    store, report, book = loading.load(sources, loading.own_book(prices_file, budgets))
     keep_where(store, where)
     keep_scopes(store, since, until)
     calls, timeless = recorded_calls(store, book, budgets.unknown_model)

@@ -24,6 +24,7 @@ from otelbudget.audit.suggest import DEFAULT_COVERS, suggest
     show_default=True,
     help="Share of a workflow's runs that its limit should let through.",
 )
+@options.prices
 @options.where
 @options.period
 @options.format_
@@ -37,6 +38,7 @@ from otelbudget.audit.suggest import DEFAULT_COVERS, suggest
 def command(
     sources: Sequence[str],
     covers: float,
+    prices_file: Path | None,
     where: tuple[tuple[str, str], ...],
     since: int | None,
     until: int | None,
@@ -55,7 +57,7 @@ def command(
       budget-audit suggest traces.jsonl -o budgets.yaml
     """
     loading.refuse_source(output, sources)
-    store, report, _ = loading.load(sources)
+    store, report, _ = loading.load(sources, loading.own_book(prices_file))
     keep_where(store, where)
     keep_scopes(store, since, until)
     suggestions = suggest(store, covers=covers)

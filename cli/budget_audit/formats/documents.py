@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from budget_audit.formats.values import amount, decimal_money, money, optional_money, time
+from otelbudget.audit.findings import Finding
 from otelbudget.audit.replay import LimitOutcome, Replay, ScopeOutcome
-from otelbudget.audit.spend import Finding, InputFacts, Spend, Totals
+from otelbudget.audit.spend import InputFacts, Spend, Totals
 from otelbudget.audit.suggest import CONFIDENCE, Holdout, Suggestion
 from otelbudget.audit.sweep import SweepPoint
 from otelbudget.budgets.config import Budgets, LimitKind
@@ -23,7 +24,20 @@ def audit(spend: Spend, report: ReadReport, book: PriceBook) -> dict[str, Any]:
         "period": period(spend.input),
         "timezone": "UTC",
         "input": input_(spend.input, report),
-        "prices": {"source": book.source, "version": book.version, "overrides_hash": None},
+        "prices": {
+            "source": book.source,
+            "version": book.version,
+            "compiled_on": book.compiled_on,
+            "overrides_hash": book.overrides_hash,
+            "confidence": [
+                {
+                    "confidence": share.confidence,
+                    "model_calls": share.model_calls,
+                    "list_cost_usd": optional_money(share.list_cost_pusd),
+                }
+                for share in spend.confidence
+            ],
+        },
         "totals": _totals(spend.totals),
         "groups": groups[:MAX_ROWS],
         "left_off": _left_off(groups),
@@ -154,6 +168,12 @@ def _totals(totals: Totals) -> dict[str, Any]:
         "unpriced_output_tokens": totals.unpriced_output_tokens,
         "calls_without_usage": totals.calls_without_usage,
         "calls_without_time": totals.calls_without_time,
+        "cache_write_1h_input_tokens": totals.cache_write_1h_input_tokens,
+        "audio_input_tokens": totals.audio_input_tokens,
+        "audio_output_tokens": totals.audio_output_tokens,
+        "image_input_tokens": totals.image_input_tokens,
+        "image_output_tokens": totals.image_output_tokens,
+        "web_searches": totals.web_searches,
     }
 
 

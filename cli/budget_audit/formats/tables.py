@@ -7,8 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from budget_audit.formats.values import amount, day, money, short_amount, short_money
+from otelbudget.audit.findings import Finding
 from otelbudget.audit.replay import Replay, ScopeOutcome
-from otelbudget.audit.spend import Finding, InputFacts, Spend, Totals
+from otelbudget.audit.spend import InputFacts, PricedShare, Spend, Totals
 from otelbudget.audit.suggest import Suggestion
 from otelbudget.audit.sweep import SweepPoint
 from otelbudget.errors import unit
@@ -38,6 +39,7 @@ def audit(spend: Spend, by: Sequence[str]) -> RenderableType:
         table,
         *_more(spend.groups, _MAX_ROWS),
         *_findings(spend.findings),
+        *_sureness(spend.confidence),
     )
 
 
@@ -153,8 +155,21 @@ def _findings(findings: Iterable[Finding]) -> list[RenderableType]:
         is_warning = finding.severity == "warn"
         mark = Text("!" if is_warning else "-", style="yellow" if is_warning else "dim")
         example = f" (e.g. trace {finding.trace_ids[0]})" if finding.trace_ids else ""
-        lines.add_row(mark, Text.assemble(finding.text, (example, "dim")))
+        cost = f" {short_money(finding.amount_pusd)}." if finding.amount_pusd else ""
+        lines.add_row(mark, Text.assemble(finding.text, (cost, "bold"), (example, "dim")))
     return ["", Text("Findings", style="bold"), lines] if lines.row_count else []
+
+
+def _sureness(shares: Sequence[PricedShare]) -> list[RenderableType]:
+    """How many prices are sure, where some are not."""
+    calls = sum(share.model_calls for share in shares)
+    if all(share.confidence in ("exact", "free") for share in shares):
+        return []
+    parts = (
+        f"{share.confidence.replace('_', ' ')} {_percent(share.model_calls, calls)}"
+        for share in shares
+    )
+    return ["", Text(f"Prices, by calls: {', '.join(parts)}", style="dim")]
 
 
 def _stopped(stopped: Sequence[ScopeOutcome], *, has_several_limits: bool) -> Table:

@@ -1,29 +1,48 @@
--- Counted calls that may tell of one call: those that share a response id, and, in traces with a
--- gate's event, those without one. Row: the fields of otelbudget.audit.twins.Told, in order.
-select
-    rowid,
-    response_id,
-    trace_id,
-    span_id,
-    call_id,
-    is_gate,
-    scope_name,
-    source,
-    response_model,
-    input_tokens,
-    output_tokens,
-    (cache_read_input_tokens > 0)::int + (cache_write_input_tokens > 0)::int,
-    start_time_unix_nano,
-    end_time_unix_nano
-from counted_calls
-where response_id in (
-    select response_id
-    from counted_calls
-    group by response_id
-    having count(*) > 1
-)
-    or trace_id in (
-        select trace_id
-        from counted_calls
-        where is_gate
+-- Counted calls that may tell of one call: those that share a response id, and those of a
+-- trace with equal tokens of which some tell no response id. A hash may bring a few more. Row: the fields of otelbudget.audit.twins.Told, in order.
+with counted as (
+    select *
+    from reported_calls
+    where call_row in (select counted.call_row from counted_calls as counted)
+),
+suspects as (
+    select *
+    from counted
+    where hash(response_id) in (
+        select hash(response_id)
+        from counted
+        where response_id is not null
+        group by hash(response_id)
+        having count(*) > 1
     )
+        or (trace_id, input_tokens, output_tokens) in (
+            select (trace_id, input_tokens, output_tokens)
+            from counted
+            group by trace_id, input_tokens, output_tokens
+            having count(*) > 1
+                and bool_or(response_id is null)
+                and bool_or(is_gate or response_id is not null)
+        )
+)
+select
+    suspect.call_row,
+    suspect.response_id,
+    suspect.trace_id,
+    suspect.span_id,
+    suspect.call_id,
+    suspect.is_gate,
+    span.scope_name,
+    case
+        when suspect.is_gate then ''
+        else span.scope_name || ' ' || span.name
+    end as source,
+    suspect.response_model,
+    suspect.input_tokens,
+    suspect.output_tokens,
+    (suspect.cache_read_input_tokens > 0)::int + (suspect.cache_write_input_tokens > 0)::int
+    + (suspect.cache_write_1h_input_tokens > 0)::int,
+    suspect.start_time_unix_nano,
+    suspect.end_time_unix_nano
+from suspects as suspect
+inner join spans as span
+    on suspect.span_row = span.rowid

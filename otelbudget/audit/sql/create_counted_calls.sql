@@ -1,30 +1,22 @@
 -- The reported calls whose usage is the innermost: no span below repeats it, and the gate they were
--- made in does not tell of them itself. Several rows may still tell of one call. Row: as
--- reported_calls, then scope_name and source: what tells of the call, '' for a gate.
+-- made in does not tell of them itself. Several may still tell of one call. Row: call_row of
+-- reported_calls.
 create or replace table counted_calls as
-select
-    reported.*,
-    span.scope_name,
-    case
-        when reported.is_gate then ''
-        else span.scope_name || ' ' || span.name
-    end as source
+with told_by_gates as (
+    select call_id
+    from reported_calls
+    where is_gate and has_usage and call_id is not null
+)
+select reported.call_row as call_row
 from reported_calls as reported
-inner join span_once as span
-    on reported.trace_id = span.trace_id and reported.span_id = span.span_id
 where reported.has_usage
+    and not reported.is_platform
     and (
         reported.is_gate
-        or (
-            not exists (
-                select 1
-                from usage_path as path
-                where path.trace_id = reported.trace_id and path.span_id = reported.span_id
-            )
-            and not exists (
-                select 1
-                from reported_calls as gate
-                where gate.is_gate and gate.has_usage and gate.call_id = reported.call_id
-            )
-        )
+        or reported.is_borrowed
+        or not exists (select 1 from usage_path as path where path.span_row = reported.span_row)
+    )
+    and (
+        reported.is_gate
+        or not exists (select 1 from told_by_gates as gate where gate.call_id = reported.call_id)
     )

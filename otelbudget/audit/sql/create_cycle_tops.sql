@@ -1,5 +1,4 @@
 -- Spans that are made roots because the way up from them comes back to them.
 create or replace table cycle_tops (
-    trace_id varchar,
-    span_id varchar
+    span_row bigint
 )

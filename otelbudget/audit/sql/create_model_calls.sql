@@ -1,69 +1,98 @@
--- One row per model call that counts and per call without usage, with the agent it belongs to (its own, else the nearest
--- ancestor's) and the workflow (name of the trace's root span).
+-- One row per model call that counts and per call without usage, with the agent it belongs to (its
+-- own, else the nearest ancestor's) and the workflow (name of the trace's root span).
 create or replace table model_calls as
 with recursive climb as (
     select
-        call.trace_id,
-        call.span_id as leaf_id,
-        call.span_id,
-        span.parent_span_id,
+        reported.span_row as leaf_row,
+        link.parent_row,
         named.agent,
         0 as depth
-    from (select distinct trace_id, span_id from counted_calls) as call
-    inner join span_once as span
-        on call.trace_id = span.trace_id and call.span_id = span.span_id
+    from (
+        select distinct span_row
+        from reported_calls
+        where call_row in (select counted.call_row from counted_calls as counted)
+    ) as reported
+    inner join span_links as link
+        on reported.span_row = link.span_row
     left join span_agents as named
-        on call.trace_id = named.trace_id and call.span_id = named.span_id
+        on reported.span_row = named.span_row
     union all
     select
-        climb.trace_id,
-        climb.leaf_id,
-        span.span_id,
-        span.parent_span_id,
+        climb.leaf_row,
+        link.parent_row,
         named.agent,
         climb.depth + 1 as depth
     from climb
-    inner join span_once as span
-        on climb.trace_id = span.trace_id and climb.parent_span_id = span.span_id
+    inner join span_links as link
+        on climb.parent_row = link.span_row
     left join span_agents as named
-        on span.trace_id = named.trace_id and span.span_id = named.span_id
+        on link.span_row = named.span_row
     where climb.agent is null and climb.depth < 256
 ),
-agents as (
+calls as (
     select
-        trace_id,
-        leaf_id,
-        max(agent) as agent
-    from climb
-    where agent is not null
-    group by trace_id, leaf_id
+        span.span_row,
+        span.trace_id,
+        span.span_id,
+        span.service,
+        span.call_id,
+        false as is_gate,
+        span.has_usage,
+        span.is_error,
+        span.operation,
+        span.provider,
+        coalesce(span.response_model, span.request_model) as model,
+        span.response_id,
+        span.service_tier,
+        span.conversation,
+        span."user",
+        span.start_time_unix_nano,
+        span.end_time_unix_nano,
+        case when span.has_usage then span.input else 0 end as input_tokens,
+        case when span.has_usage then span.output else 0 end as output_tokens,
+        case when span.has_usage then span.cache_read else 0 end as cache_read_input_tokens,
+        case when span.has_usage then span.cache_write else 0 end as cache_write_input_tokens,
+        case when span.has_usage then span.reasoning else 0 end as reasoning_output_tokens,
+        case when span.has_usage then span.cache_write_1h else 0 end as cache_write_1h_input_tokens,
+        0::bigint as audio_input_tokens,
+        0::bigint as audio_output_tokens,
+        0::bigint as image_input_tokens,
+        0::bigint as image_output_tokens,
+        0::bigint as web_searches,
+        span.cache_rule,
+        span.list_cost_pusd,
+        span.confidence,
+        span.reported_cost_usd
+    from priced_spans as span
+    where span.span_row in (
+        select counted.call_row
+        from counted_calls as counted
+        where counted.call_row >= 0
+    )
+    union all by name
+    select
+        library.* exclude (
+            call_row,
+            is_borrowed,
+            is_platform,
+            is_model_operation,
+            request_model,
+            response_model,
+            audio_cache_read_input_tokens,
+            image_cache_read_input_tokens
+        ),
+        coalesce(library.response_model, library.request_model) as model
+    from library_calls as library
+    where library.call_row in (select counted.call_row from counted_calls as counted)
 )
 select
-    call.trace_id,
-    call.span_id,
-    call.call_id,
-    call.has_usage,
-    call.is_error,
-    call.operation,
-    call.provider,
-    coalesce(call.response_model, call.request_model) as model,
-    agents.agent,
-    span.service_name as service,
-    root.root_name as workflow,
-    call.start_time_unix_nano,
-    greatest(call.end_time_unix_nano, call.start_time_unix_nano + 1) as end_time_unix_nano,
-    call.input_tokens,
-    call.output_tokens,
-    call.cache_read_input_tokens,
-    call.cache_write_input_tokens,
-    call.reasoning_output_tokens,
-    call.cache_rule,
-    call.list_cost_pusd,
-    call.reported_cost_usd
-from counted_calls as call
-inner join span_once as span
-    on call.trace_id = span.trace_id and call.span_id = span.span_id
-left join agents
-    on call.trace_id = agents.trace_id and call.span_id = agents.leaf_id
+    calls.* replace (
+        greatest(calls.end_time_unix_nano, calls.start_time_unix_nano + 1) as end_time_unix_nano
+    ),
+    climb.agent,
+    root.root_name as workflow
+from calls
+left join climb
+    on calls.span_row = climb.leaf_row and climb.agent is not null
 left join trace_roots as root
-    on call.trace_id = root.trace_id
+    on calls.trace_id = root.trace_id

@@ -1,6 +1,7 @@
--- The agent that a span names, for the spans that name one.
-create or replace table span_agents (
-    trace_id varchar,
-    span_id varchar,
-    agent varchar
-)
+-- The agent that a span names, for the spans that name one: span_row, agent.
+create or replace table span_agents as
+select
+    span_row,
+    agent
+from read_spans
+where is_regular and agent is not null

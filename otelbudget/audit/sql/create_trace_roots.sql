@@ -1,5 +1,6 @@
--- One row per trace: trace_id, tier (the first otelbudget.tier on its spans), root_name, root_status_code, root_ended, root_span_id and the
--- earliest start. The root is the span without a parent, else the earliest whose parent is missing.
+-- One row per trace: trace_id, tier (the first otelbudget.tier on its spans), root_name, root_row,
+-- root_status_code, root_ended, has_root and the earliest start of a root. The root is the span
+-- without a parent, else the earliest whose parent is missing.
 create or replace table trace_roots as
 with tiers as (
     select
@@ -11,31 +12,52 @@ with tiers as (
     from span_once
     where contains(attributes, '"otelbudget.tier"')
     group by trace_id
+),
+roots as (
+    select
+        span.trace_id,
+        link.span_row,
+        link.is_orphan,
+        span.name,
+        span.status_code,
+        span.start_time_unix_nano,
+        span.end_time_unix_nano is not null as has_ended,
+        struct_pack(
+            is_orphan := link.is_orphan,
+            start_ns := coalesce(span.start_time_unix_nano, 9223372036854775807),
+            span_id := span.span_id
+        ) as sort_key
+    from span_links as link
+    inner join spans as span
+        on link.span_row = span.rowid
+    where link.parent_row is null
+),
+best as (
+    select
+        trace_id,
+        arg_min(
+            struct_pack(
+                span_row := span_row,
+                is_orphan := is_orphan,
+                name := name,
+                status_code := status_code,
+                has_ended := has_ended
+            ),
+            sort_key
+        ) as root,
+        min(start_time_unix_nano) as start_time_unix_nano
+    from roots
+    group by trace_id
 )
 select
-    span.trace_id,
-    any_value(tiers.tier) as tier,
-    arg_min(span.name, sort_key) as root_name,
-    arg_min(span.span_id, sort_key) as root_span_id,
-    arg_min(span.status_code, sort_key) as root_status_code,
-    arg_min(span.end_time_unix_nano is not null, sort_key) as root_ended,
-    arg_min(span.parent_span_id is null, sort_key) as has_root,
-    min(span.start_time_unix_nano) as start_time_unix_nano
-from (
-    select
-        child.*,
-        struct_pack(
-            is_orphan := child.parent_span_id is not null,
-            start_ns := coalesce(child.start_time_unix_nano, 9223372036854775807),
-            span_id := child.span_id
-        ) as sort_key
-    from span_once as child
-    where not exists (
-        select 1
-        from span_once as parent
-        where parent.trace_id = child.trace_id and parent.span_id = child.parent_span_id
-    )
-) as span
+    best.trace_id,
+    tiers.tier,
+    best.root.name as root_name,
+    best.root.span_row as root_row,
+    best.root.status_code as root_status_code,
+    best.root.has_ended as root_ended,
+    not best.root.is_orphan as has_root,
+    best.start_time_unix_nano
+from best
 left join tiers
-    on span.trace_id = tiers.trace_id
-group by span.trace_id
+    on best.trace_id = tiers.trace_id

@@ -1,4 +1,4 @@
--- The rows of counted_calls that repeat another one.
+-- The reported calls that tell of a call that another one tells better.
 create or replace table twin_rows (
     call_row bigint
 )

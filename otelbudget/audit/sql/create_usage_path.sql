@@ -1,23 +1,20 @@
--- Every span that is above a reported usage, and so repeats it: one row per (trace_id, span_id).
+-- Every span that is above a reported usage, and so repeats it: one row per span_row.
 create or replace table usage_path as
 with recursive above as (
-    select
-        reported.trace_id,
-        case when reported.is_gate then reported.span_id else span.parent_span_id end as span_id
+    select case
+        when reported.is_gate or reported.is_borrowed then reported.span_row
+        else link.parent_row
+    end as span_row
     from reported_calls as reported
-    inner join span_once as span
-        on reported.trace_id = span.trace_id and reported.span_id = span.span_id
-    where reported.has_usage
+    inner join span_links as link
+        on reported.span_row = link.span_row
+    where reported.has_usage and not reported.is_platform
     union
-    select
-        above.trace_id,
-        span.parent_span_id as span_id
+    select link.parent_row as span_row
     from above
-    inner join span_once as span
-        on above.trace_id = span.trace_id and above.span_id = span.span_id
+    inner join span_links as link
+        on above.span_row = link.span_row
 )
-select
-    trace_id,
-    span_id
+select span_row
 from above
-where span_id is not null
+where span_row is not null

@@ -1,6 +1,6 @@
--- Drops the rows of counted_calls that repeat another one.
+-- Drops the counted calls that repeat another one.
 delete from counted_calls
-where rowid in (
+where call_row in (
     select call_row
     from twin_rows
 )

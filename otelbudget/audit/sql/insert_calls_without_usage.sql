@@ -1,66 +1,59 @@
--- Adds the model calls that report no usage anywhere on their path, one row per span.
-insert into counted_calls by name
-with recursive climb as (
+-- Adds the model calls that report no usage anywhere on their path: what gates say, and of spans the
+-- innermost. A span is left out where its gate says anything, and where one above it that asks a model
+-- reports usage.
+insert into counted_calls
+with recursive unclear as (
     select
-        reported.trace_id,
-        reported.span_id as leaf_id,
-        span.parent_span_id,
-        0 as depth
-    from (
-        select
-            trace_id,
-            span_id
-        from reported_calls
-        where is_model_operation and not has_usage
-        group by trace_id, span_id
-    ) as reported
-    inner join span_once as span
-        on reported.trace_id = span.trace_id and reported.span_id = span.span_id
-    where not exists (
-        select 1
-        from usage_path as path
-        where path.trace_id = reported.trace_id and path.span_id = reported.span_id
-    )
+        told.call_row,
+        told.span_row,
+        told.is_gate
+    from reported_calls as told
+    where told.is_model_operation
+        and not told.has_usage
+        and not told.is_platform
         and not exists (
             select 1
             from reported_calls as other
-            where other.trace_id = reported.trace_id
-                and other.span_id = reported.span_id
-                and other.has_usage
+            where other.call_id = told.call_id
+                and (other.has_usage or (other.is_gate and not told.is_gate))
         )
+        and (
+            told.is_gate
+            or (
+                not exists (select 1 from usage_path as path where path.span_row = told.span_row)
+                and not exists (
+                    select 1 from unclear_path as path where path.span_row = told.span_row
+                )
+            )
+        )
+),
+climb as (
+    select
+        unclear.call_row,
+        case when unclear.is_gate then unclear.span_row else link.parent_row end as span_row,
+        0 as depth
+    from unclear
+    inner join span_links as link
+        on unclear.span_row = link.span_row
     union all
     select
-        climb.trace_id,
-        climb.leaf_id,
-        span.parent_span_id,
+        climb.call_row,
+        link.parent_row as span_row,
         climb.depth + 1 as depth
     from climb
-    inner join span_once as span
-        on climb.trace_id = span.trace_id and climb.parent_span_id = span.span_id
+    inner join span_links as link
+        on climb.span_row = link.span_row
     where climb.depth < 256
 ),
 explained as (
-    select distinct
-        climb.trace_id,
-        climb.leaf_id
+    select climb.call_row
     from climb
     inner join reported_calls as above
-        on climb.trace_id = above.trace_id
-        and climb.parent_span_id = above.span_id
+        on climb.span_row = above.span_row
         and above.has_usage
         and above.is_model_operation
+        and not above.is_gate
 )
-select
-    reported.*,
-    span.scope_name
-from climb
-inner join reported_calls as reported
-    on climb.trace_id = reported.trace_id and climb.leaf_id = reported.span_id
-inner join span_once as span
-    on climb.trace_id = span.trace_id and climb.leaf_id = span.span_id
-where climb.depth = 0
-    and (climb.trace_id, climb.leaf_id) not in (select (trace_id, leaf_id) from explained)
-qualify row_number() over (
-    partition by climb.trace_id, climb.leaf_id
-    order by reported.is_gate desc, reported.call_id
-) = 1
+select unclear.call_row
+from unclear
+where not exists (select 1 from explained where explained.call_row = unclear.call_row)

@@ -35,7 +35,7 @@ from sums
 inner join trace_roots as root
     on sums.trace_id = root.trace_id
 left join span_agents as named
-    on root.trace_id = named.trace_id and root.root_span_id = named.span_id
+    on root.root_row = named.span_row
 left join refused
     on sums.trace_id = refused.trace_id
 order by workflow, agent, root.start_time_unix_nano, sums.trace_id

@@ -1,0 +1,12 @@
+-- What each reported call costs by itself, whether it counts or repeats another: a view.
+create or replace view reported_costs as
+select
+    span_row as call_row,
+    list_cost_pusd
+from priced_spans
+where is_plain
+union all
+select
+    call_row,
+    list_cost_pusd
+from library_calls

@@ -1,0 +1,17 @@
+-- Every span that is above a model call without usage, and so tells of it again: one row per span_row.
+create or replace table unclear_path as
+with recursive above as (
+    select case when reported.is_gate then reported.span_row else link.parent_row end as span_row
+    from reported_calls as reported
+    inner join span_links as link
+        on reported.span_row = link.span_row
+    where reported.is_model_operation and not reported.has_usage and not reported.is_platform
+    union
+    select link.parent_row as span_row
+    from above
+    inner join span_links as link
+        on above.span_row = link.span_row
+)
+select span_row
+from above
+where span_row is not null
