@@ -3,9 +3,10 @@ PYTHON ?= python3
 TRACES ?= ../shared/traces
 ARGS ?=
 READY := .venv/.ready
+COMPAT := .venv/.compat
 BIN := .venv/bin
 
-.PHONY: help demo test server generated lint format bench wheel clean
+.PHONY: help demo test server compat generated lint format bench wheel clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,10 +26,18 @@ demo: $(READY) ## Stop a runaway run live, then audit, simulate and suggest on s
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/demo.py
 
 test: $(READY) ## Run the tests (TRACES=DIR: real traces to read; ARGS=...: for pytest)
-	@OTELBUDGET_TRACES="$(abspath $(TRACES))" $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not server' $(ARGS)
+	@OTELBUDGET_TRACES="$(abspath $(TRACES))" $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not server and not compat' $(ARGS)
 
 server: $(READY) ## Run the tests that need a server program, such as prometheus
 	@$(BIN)/python -m pytest -m server $(ARGS)
+
+$(COMPAT): $(READY)
+	@echo 'Adding the instrumentations of tests/compat to .venv (once) ...'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e . --group dev --group compat
+	@touch $@
+
+compat: $(COMPAT) ## Run real instrumentations against the fake provider: spend equals the bill
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m compat $(ARGS)
 
 lint: $(READY) ## Check format, style, types and the direction of imports
 	@$(BIN)/ruff format --check .

@@ -51,13 +51,22 @@ def usage(reply: Reply) -> dict[str, Any]:
 
 
 def _input_usage(reply: Reply) -> dict[str, Any]:
+    written, for_an_hour = reply.cache_write_input_tokens, reply.cache_write_1h_input_tokens
+    return _input_counts(reply) | {
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": written - for_an_hour,
+            "ephemeral_1h_input_tokens": for_an_hour,
+        },
+        "service_tier": reply.service_tier or "standard",
+    }
+
+
+def _input_counts(reply: Reply) -> dict[str, Any]:
     read, written = reply.cache_read_input_tokens, reply.cache_write_input_tokens
     return {
         "input_tokens": reply.input_tokens - read - written,
         "cache_creation_input_tokens": written,
         "cache_read_input_tokens": read,
-        "cache_creation": {"ephemeral_5m_input_tokens": written, "ephemeral_1h_input_tokens": 0},
-        "service_tier": "standard",
     }
 
 
@@ -65,6 +74,11 @@ def _output_usage(reply: Reply) -> dict[str, Any]:
     counts: dict[str, Any] = {"output_tokens": reply.output_tokens}
     if reply.reasoning_output_tokens:
         counts["output_tokens_details"] = {"thinking_tokens": reply.reasoning_output_tokens}
+    if reply.web_searches:
+        counts["server_tool_use"] = {
+            "web_search_requests": reply.web_searches,
+            "web_fetch_requests": 0,
+        }
     return counts
 
 
@@ -103,7 +117,9 @@ def _events(call: Call) -> Iterator[tuple[str, dict[str, Any]]]:
     for index, block in enumerate(_blocks(call)):
         yield from _block_events(reply, index, block)
     delta = {"stop_reason": "tool_use" if reply.tool_calls else "end_turn", "stop_sequence": None}
-    counts = {"usage": _output_usage(reply)} if reply.with_usage else {}
+    # Counts of the last event are those of the whole message, not of what came since the first.
+    totals = _input_counts(reply) | _output_usage(reply)
+    counts = {"usage": totals} if reply.with_usage else {}
     yield "message_delta", {"delta": delta, **counts}
     yield "message_stop", {}
 

@@ -98,7 +98,10 @@ def embeddings(call: Call) -> dict[str, Any]:
 
 def usage(reply: Reply) -> dict[str, Any]:
     """The usage object of a chat completion; parts that are 0 are there, as OpenAI sends them."""
-    input_details = {"cached_tokens": reply.cache_read_input_tokens, "audio_tokens": 0}
+    input_details = {
+        "cached_tokens": reply.cache_read_input_tokens,
+        "audio_tokens": reply.audio_input_tokens,
+    }
     if reply.cache_write_input_tokens:
         input_details["cache_write_tokens"] = reply.cache_write_input_tokens
     return {
@@ -108,7 +111,7 @@ def usage(reply: Reply) -> dict[str, Any]:
         "prompt_tokens_details": input_details,
         "completion_tokens_details": {
             "reasoning_tokens": reply.reasoning_output_tokens,
-            "audio_tokens": 0,
+            "audio_tokens": reply.audio_output_tokens,
             "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0,
         },
@@ -121,7 +124,7 @@ def _head(call: Call, kind: str) -> dict[str, Any]:
         "object": kind,
         "created": CREATED_UNIX_SECONDS,
         "model": call.model,
-        "service_tier": "default",
+        "service_tier": call.reply.service_tier or "default",
         "system_fingerprint": "fp_otelbudget",
     }
 

@@ -53,7 +53,7 @@ def _response(call: Call, status: str, items: list[dict[str, Any]]) -> dict[str,
         "output": items,
         "parallel_tool_calls": True,
         "previous_response_id": body.get("previous_response_id"),
-        "service_tier": "default",
+        "service_tier": call.reply.service_tier or "default",
         "temperature": 1.0,
         "tool_choice": "auto",
         "tools": [],
@@ -63,7 +63,9 @@ def _response(call: Call, status: str, items: list[dict[str, Any]]) -> dict[str,
 
 
 def _items(call: Call) -> list[dict[str, Any]]:
-    items = [_message(call, "completed", [_part(call.reply.text)])] if call.reply.text else []
+    items = [_web_search(call, index, "completed") for index in range(call.reply.web_searches)]
+    if call.reply.text:
+        items.append(_message(call, "completed", [_part(call.reply.text)]))
     return items + [
         _function_call(call, index, "completed", json.dumps(dict(tool.arguments)))
         for index, tool in enumerate(call.reply.tool_calls)
@@ -74,28 +76,41 @@ def _events(call: Call) -> Iterator[tuple[str, dict[str, Any]]]:
     started = _response(call, "in_progress", [])
     yield "response.created", {"response": started}
     yield "response.in_progress", {"response": started}
+    first = call.reply.web_searches
+    for index in range(first):
+        yield from _web_search_events(call, index)
     if call.reply.text:
-        yield from _message_events(call)
-    first = 1 if call.reply.text else 0
+        yield from _message_events(call, first)
+        first += 1
     for index in range(len(call.reply.tool_calls)):
         yield from _function_call_events(call, index, first + index)
     yield "response.completed", {"response": response(call)}
 
 
-def _message_events(call: Call) -> Iterator[tuple[str, dict[str, Any]]]:
+def _web_search_events(call: Call, index: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    item = _web_search(call, index, "completed")
+    place = {"output_index": index, "item_id": item["id"]}
+    started = _web_search(call, index, "in_progress")
+    yield "response.output_item.added", {"output_index": index, "item": started}
+    for step in ("in_progress", "searching", "completed"):
+        yield f"response.web_search_call.{step}", place
+    yield "response.output_item.done", {"output_index": index, "item": item}
+
+
+def _message_events(call: Call, output_index: int) -> Iterator[tuple[str, dict[str, Any]]]:
     item = _message(call, "completed", [_part(call.reply.text)])
-    place: dict[str, Any] = {"output_index": 0, "item_id": item["id"]}
+    place: dict[str, Any] = {"output_index": output_index, "item_id": item["id"]}
     part = {**place, "content_index": 0}
     yield (
         "response.output_item.added",
-        {"output_index": 0, "item": _message(call, "in_progress", [])},
+        {"output_index": output_index, "item": _message(call, "in_progress", [])},
     )
     yield "response.content_part.added", {**part, "part": _part("")}
     for piece in call.reply.text_pieces():
         yield "response.output_text.delta", {**part, "delta": piece, "logprobs": []}
     yield "response.output_text.done", {**part, "text": call.reply.text, "logprobs": []}
     yield "response.content_part.done", {**part, "part": _part(call.reply.text)}
-    yield "response.output_item.done", {"output_index": 0, "item": item}
+    yield "response.output_item.done", {"output_index": output_index, "item": item}
 
 
 def _function_call_events(
@@ -121,6 +136,15 @@ def _message(call: Call, status: str, content: list[dict[str, Any]]) -> dict[str
         "status": status,
         "role": "assistant",
         "content": content,
+    }
+
+
+def _web_search(call: Call, index: int, status: str) -> dict[str, Any]:
+    return {
+        "type": "web_search_call",
+        "id": f"ws_{call.key}{index}",
+        "status": status,
+        "action": {"type": "search", "query": "otelbudget", "queries": ["otelbudget"]},
     }
 
 

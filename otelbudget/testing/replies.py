@@ -57,6 +57,10 @@ class Usage:
         cache_read_input_tokens: Part of `input_tokens` read from a cache.
         cache_write_input_tokens: Part of `input_tokens` written to a cache.
         reasoning_output_tokens: Part of `output_tokens` spent on reasoning.
+        cache_write_1h_input_tokens: Part of `cache_write_input_tokens` kept for an hour.
+        audio_input_tokens: Part of `input_tokens` that was audio.
+        audio_output_tokens: Part of `output_tokens` that was audio.
+        web_searches: Searches the provider made for the call.
     """
 
     input_tokens: int
@@ -64,6 +68,19 @@ class Usage:
     cache_read_input_tokens: int = 0
     cache_write_input_tokens: int = 0
     reasoning_output_tokens: int = 0
+    cache_write_1h_input_tokens: int = 0
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
+    web_searches: int = 0
+
+
+_PARTS = {
+    "reasoning_output_tokens": "output_tokens",
+    "cache_write_1h_input_tokens": "cache_write_input_tokens",
+    "audio_input_tokens": "input_tokens",
+    "audio_output_tokens": "output_tokens",
+}
+"""Counts that are part of another one."""
 
 
 class Billed(NamedTuple):
@@ -91,6 +108,13 @@ class Reply:
         cache_read_input_tokens: Part of `input_tokens` read from a cache.
         cache_write_input_tokens: Part of `input_tokens` written to a cache.
         reasoning_output_tokens: Part of `output_tokens` spent on reasoning.
+        cache_write_1h_input_tokens: Part of `cache_write_input_tokens` kept for an hour; only
+            Anthropic's format has a place for it.
+        audio_input_tokens: Part of `input_tokens` that was audio; only chat completions have it.
+        audio_output_tokens: Part of `output_tokens` that was audio; only chat completions have it.
+        web_searches: Searches the provider makes for the call; messages and responses tell of them.
+        service_tier: Tier of service that answers, such as "flex" or "priority"; None for the
+            provider's usual one.
         text: What the model says.
         tool_calls: Tools the model asks for.
         model: Model named by the answer; None repeats the request's.
@@ -113,6 +137,11 @@ class Reply:
     cache_read_input_tokens: int = 0
     cache_write_input_tokens: int = 0
     reasoning_output_tokens: int = 0
+    cache_write_1h_input_tokens: int = field(default=0, kw_only=True)
+    audio_input_tokens: int = field(default=0, kw_only=True)
+    audio_output_tokens: int = field(default=0, kw_only=True)
+    web_searches: int = field(default=0, kw_only=True)
+    service_tier: str | None = field(default=None, kw_only=True)
     text: str = "This is a reply from the fake provider."
     tool_calls: tuple[ToolCall, ...] = ()
     model: str | None = None
@@ -134,14 +163,19 @@ class Reply:
             ValueError: A count is negative, or a part is larger than its whole.
         """
         usage = self.usage
+        cached = usage.cache_read_input_tokens + usage.cache_write_input_tokens
         if min(usage.cache_read_input_tokens, usage.cache_write_input_tokens) < 0:
             raise ValueError("cache tokens are counts of 0 or more")
-        if usage.cache_read_input_tokens + usage.cache_write_input_tokens > usage.input_tokens:
+        if cached > usage.input_tokens:
             raise ValueError("input_tokens includes cache reads and writes, so it cannot be less")
-        if not 0 <= usage.reasoning_output_tokens <= usage.output_tokens:
-            raise ValueError("output_tokens includes reasoning, so it cannot be less")
+        for part, whole in _PARTS.items():
+            if not 0 <= getattr(usage, part) <= getattr(usage, whole):
+                what = part.removesuffix("_tokens").replace("_", " ")
+                raise ValueError(f"{whole} includes {what}, so it cannot be less")
         if self.text_chunks < 1:
             raise ValueError("text_chunks is at least 1")
+        if self.web_searches < 0:
+            raise ValueError("web_searches is a count of 0 or more")
 
     @property
     def usage(self) -> Usage:
@@ -152,6 +186,10 @@ class Reply:
             self.cache_read_input_tokens,
             self.cache_write_input_tokens,
             self.reasoning_output_tokens,
+            self.cache_write_1h_input_tokens,
+            self.audio_input_tokens,
+            self.audio_output_tokens,
+            self.web_searches,
         )
 
     @property

@@ -60,6 +60,32 @@ def test_input_leaves_caches_out_on_the_wire(client: Anthropic, provider: FakePr
     assert provider.requests[0].path == "/v1/messages"
 
 
+def test_usage_tells_of_one_hour_caches_searches_and_the_tier(
+    client: Anthropic, provider: FakeProvider
+) -> None:
+    reply = Reply(
+        input_tokens=1_000,
+        cache_write_input_tokens=300,
+        cache_write_1h_input_tokens=120,
+        web_searches=2,
+        service_tier="priority",
+    )
+    provider.reply_with(reply)
+
+    plain = client.messages.create(model=MODEL, max_tokens=10, messages=HELLO)
+    with client.messages.stream(model=MODEL, max_tokens=10, messages=HELLO) as stream:
+        streamed = stream.get_final_message()
+
+    for usage in (plain.usage, streamed.usage):
+        assert usage.cache_creation is not None
+        assert usage.cache_creation.ephemeral_5m_input_tokens == 180  # 300 - 120
+        assert usage.cache_creation.ephemeral_1h_input_tokens == 120
+        assert usage.server_tool_use is not None
+        assert usage.server_tool_use.web_search_requests == 2
+        assert usage.service_tier == "priority"
+    assert provider.billed == [Billed(MODEL, reply.usage)] * 2
+
+
 def test_the_stream_helper_adds_up_to_the_reply(client: Anthropic) -> None:
     with client.messages.stream(model=MODEL, max_tokens=10, messages=HELLO) as stream:
         text = "".join(stream.text_stream)
@@ -76,7 +102,7 @@ def test_a_raw_stream_has_input_first_and_output_near_the_end(client: Anthropic)
     assert first.type == "message_start"
     assert (first.message.usage.input_tokens, first.message.usage.output_tokens) == (100, 1)
     assert delta.type == "message_delta"
-    assert delta.usage.output_tokens == 200
+    assert (delta.usage.input_tokens, delta.usage.output_tokens) == (100, 200)
     assert last.type == "message_stop"
 
 

@@ -58,6 +58,43 @@ def test_a_chat_completion_carries_the_reply(client: OpenAI, provider: FakeProvi
     assert provider.billed == [Billed("gpt-4o", REPLY.usage)]
 
 
+def test_usage_of_a_chat_tells_of_audio_and_the_answer_of_its_tier(
+    client: OpenAI, provider: FakeProvider
+) -> None:
+    provider.reply_with(
+        Reply(
+            input_tokens=90,
+            output_tokens=60,
+            audio_input_tokens=70,
+            audio_output_tokens=40,
+            service_tier="flex",
+        )
+    )
+
+    answer = client.chat.completions.create(model="gpt-4o", messages=HELLO)
+
+    assert answer.usage is not None
+    assert answer.usage.prompt_tokens_details is not None
+    assert answer.usage.completion_tokens_details is not None
+    assert answer.usage.prompt_tokens_details.audio_tokens == 70
+    assert answer.usage.completion_tokens_details.audio_tokens == 40
+    assert answer.service_tier == "flex"
+
+
+def test_web_searches_are_items_of_a_response_plain_and_streamed(
+    client: OpenAI, provider: FakeProvider
+) -> None:
+    provider.reply_with(Reply(web_searches=2))
+
+    plain = client.responses.create(model="gpt-4o", input="hello")
+    with client.responses.stream(model="gpt-4o", input="hello") as stream:
+        streamed = stream.get_final_response()
+
+    for answer in (plain, streamed):
+        assert [item.type for item in answer.output] == ["web_search_call"] * 2 + ["message"]
+    assert streamed.output_text == plain.output_text
+
+
 def test_the_request_is_kept_as_it_arrived(client: OpenAI, provider: FakeProvider) -> None:
     client.chat.completions.create(model="gpt-4o", messages=HELLO, extra_headers={"X-Team": "red"})
 

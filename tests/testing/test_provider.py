@@ -175,6 +175,12 @@ def test_closing_ends_threads_and_sockets_even_with_a_client_waiting() -> None:
         pytest.param(
             {"output_tokens": 5, "reasoning_output_tokens": 6}, "output_tokens includes", id="parts"
         ),
+        pytest.param(
+            {"cache_write_1h_input_tokens": 1}, "cache_write_input_tokens includes", id="one-hour"
+        ),
+        pytest.param({"audio_input_tokens": 99}, "input_tokens includes audio", id="audio"),
+        pytest.param({"audio_output_tokens": -1}, "output_tokens includes audio", id="audio-out"),
+        pytest.param({"web_searches": -1}, "web_searches is a count", id="searches"),
         pytest.param({"text_chunks": 0}, "at least 1", id="chunks"),
     ],
 )
