@@ -209,7 +209,8 @@ def _event_row(span: SpanToRead, event: _Event, book: PriceBook) -> tuple[Any, .
         end_time_unix_nano=event.time_unix_nano,
     )
     call_id = attributes.get(semconv.CALL_ID)
-    return _row(span, call_id, call or ModelCall(), book, is_gate=True)
+    is_failed = attributes.get(semconv.CALL_RELEASED) is True
+    return _row(span._replace(is_error=is_failed), call_id, call or ModelCall(), book, is_gate=True)
 
 
 def _row(
@@ -229,7 +230,7 @@ def _row(
         span.is_platform and not is_gate,
         call.usage is not None,
         call.is_model_operation,
-        span.is_error and not is_gate,
+        span.is_error,
         call.operation,
         call.provider,
         call.request_model,

@@ -166,6 +166,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     ),
     "image_cache_read": ("gen_ai.usage.image.cache_read.input_tokens",),
     "web_searches": (
+        semconv.WEB_SEARCHES,
         "gen_ai.usage.web_search_requests",
         "gen_ai.usage.details.web_search_requests",
         "gen_ai.usage.server_tool_use.web_search_requests",
@@ -191,6 +192,23 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 A value that says nothing (0, "unknown", no count) never hides a further attribute's. Fields named
 `…_document` hold JSON texts; `DOCUMENTS` says what is read from them.
 """
+
+USAGE: Mapping[str, str] = {
+    "input_tokens": FIELDS["input"][0],
+    "output_tokens": FIELDS["output"][0],
+    "cache_read_input_tokens": FIELDS["cache_read"][0],
+    "cache_write_input_tokens": FIELDS["cache_write"][0],
+    "reasoning_output_tokens": FIELDS["reasoning"][0],
+    "cache_write_1h_input_tokens": FIELDS["cache_write_1h"][0],
+    "audio_input_tokens": FIELDS["audio_input"][0],
+    "audio_output_tokens": FIELDS["audio_output"][0],
+    "image_input_tokens": FIELDS["image_input"][0],
+    "image_output_tokens": FIELDS["image_output"][0],
+    "audio_cache_read_input_tokens": FIELDS["audio_cache_read"][0],
+    "image_cache_read_input_tokens": FIELDS["image_cache_read"][0],
+    "web_searches": FIELDS["web_searches"][0],
+}
+"""Each part of a `TokenUsage` and the attribute that it is written as."""
 
 DOCUMENTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "usage_document": {

@@ -103,6 +103,14 @@ class Accounting:
         verdicts[told] = True
         return self._apply(verdicts, told, admission)
 
+    def end_failed(self, trace_id: int, span_id: int) -> Changes | None:
+        """Note that a gated call has failed, of which the spans above it may tell again.
+
+        Called with the lock held.
+        """
+        link = self.links.link(trace_id, span_id)
+        return None if link is None else self._take_back(link.note_unknown_below())
+
     def is_told_above(self, trace_id: int, span_id: int) -> bool:
         """Whether a span or one above it is charged for usage. Called with the lock held."""
         link = self.links.link(trace_id, span_id)

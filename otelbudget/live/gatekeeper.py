@@ -8,7 +8,7 @@ from opentelemetry.trace import Span
 
 from otelbudget.budgets.engine import Admission, Refusal
 from otelbudget.errors import BudgetExceededError, UnknownModelError
-from otelbudget.genai import semconv
+from otelbudget.genai import dialects, semconv
 from otelbudget.genai.usage import ModelCall
 from otelbudget.live.accounting import Accounting, hex_trace_id
 from otelbudget.live.calls import CallState, GatedCall
@@ -102,18 +102,27 @@ class Gatekeeper:
         if call.usage is not None:
             self.settle(gated, call)
 
-    def release(self, gated: GatedCall) -> None:
-        """Take a call back that the provider cannot have billed."""
+    def release(self, gated: GatedCall, *, was_sent: bool) -> None:
+        """Take a call back that the provider cannot have billed.
+
+        Args:
+            gated: The call.
+            was_sent: Its request left, or tried to: it is told as a call that failed.
+        """
         accounting = self._accounting
         with accounting.lock:
             if gated.state is not CallState.OPEN:
                 return
             gated.state = CallState.RELEASED
             gated.end_time_unix_nano = accounting.clock()
-            gated.span = None
             accounting.links.end_call(gated)
+            changes = accounting.end_failed(gated.trace_id, gated.span_id) if was_sent else None
             accounting.links.drop_if_quiet(gated.trace_id)
-        accounting.engine.release(gated.admission)
+            accounting.engine.release(gated.admission)
+        accounting.tell(changes)
+        if was_sent:
+            _write_event(gated, _complete(gated, None))
+        gated.span = None
 
     def drop(self, gated: GatedCall, call: ModelCall | None) -> None:
         """Settle a call whose response was dropped, soon: with the next call or span.
@@ -230,7 +239,6 @@ def _write_event(gated: GatedCall, call: ModelCall) -> None:
     span = gated.span
     if span is None or not span.is_recording():
         return
-    usage = call.usage
     attributes: dict[str, str | int | None] = {
         semconv.CALL_ID: gated.call_id,
         semconv.CALL_START: gated.start_time_unix_nano,
@@ -239,14 +247,18 @@ def _write_event(gated: GatedCall, call: ModelCall) -> None:
         semconv.REQUEST_MODEL: call.request_model,
         semconv.RESPONSE_MODEL: call.response_model,
         semconv.RESPONSE_ID: call.response_id,
+        dialects.FIELDS["service_tier"][0]: call.service_tier,
     }
-    if usage is not None:
+    if gated.state is CallState.RELEASED:
+        attributes[semconv.CALL_RELEASED] = True
+    if call.usage is not None:
+        counts = msgspec.structs.asdict(call.usage)
         attributes |= {
-            semconv.INPUT_TOKENS: usage.input_tokens,
-            semconv.OUTPUT_TOKENS: usage.output_tokens,
-            semconv.CACHE_READ_INPUT_TOKENS: usage.cache_read_input_tokens or None,
-            semconv.CACHE_WRITE_INPUT_TOKENS: usage.cache_write_input_tokens or None,
-            semconv.REASONING_OUTPUT_TOKENS: usage.reasoning_output_tokens or None,
+            key: counts[part] or (None if part not in _ALWAYS_WRITTEN else 0)
+            for part, key in dialects.USAGE.items()
         }
     known = {key: value for key, value in attributes.items() if value is not None}
     span.add_event(semconv.CALL_EVENT, known, timestamp=gated.end_time_unix_nano)
+
+
+_ALWAYS_WRITTEN = ("input_tokens", "output_tokens")

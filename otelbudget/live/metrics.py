@@ -12,8 +12,6 @@ from otelbudget.genai import semconv
 from otelbudget.genai.usage import ModelCall, TokenUsage
 from otelbudget.pricing.billing import PUSD_PER_USD, Charge
 
-METRIC_CORRECTED = f"{semconv.METRIC_CALLS}.corrected"
-
 _RECENT_SECONDS = 60
 _MAX_LABEL_VALUES = 200
 _OTHER = "other"
@@ -188,7 +186,7 @@ class Metrics:
             description="Model calls refused by a budget",
         )
         meter.create_observable_counter(
-            METRIC_CORRECTED,
+            semconv.METRIC_CORRECTED,
             [self._observe_corrected],
             unit="{call}",
             description="Charges taken back because a later span told of the same tokens",

@@ -96,7 +96,7 @@ span_attributes = st.lists(st.tuples(attributes, st.sampled_from(SCOPES)), min_s
 
 def row_of(number: int, attributes: dict[str, Any], scope_name: str) -> SpanRow:
     """A root span of its own trace, so that nothing repeats it."""
-    empty = dict.fromkeys(SpanRow._fields)
+    empty: dict[str, Any] = dict.fromkeys(SpanRow._fields)
     return SpanRow(
         **empty
         | {

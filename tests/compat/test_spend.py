@@ -73,8 +73,8 @@ def cells() -> Iterator[Cell]:
         yield cell._replace(has_root=False)
 
 
-def shared_fault(cell: Cell) -> str | None:
-    """Why neither the live nor the audited numbers of a cell are right; None where they are."""
+def fault(cell: Cell) -> str | None:
+    """Why the numbers of a cell are not right; None where they are."""
     match cell:
         case Cell(case="one-hour-cache", has_native_spans=False):
             return "only the SDK's own spans tell how long a cache is kept"
@@ -86,30 +86,23 @@ def shared_fault(cell: Cell) -> str | None:
             case="usage" | "failed",
         ):
             return "traceloop adds the output of a stream's first event to the total of the last"
-        case Cell(package="openinference", has_native_spans=True, form="helper"):
-            return "openinference's span of a helper is a sibling, with no response id"
-        case Cell(package="pydantic-ai", form="streamed", case="failed"):
+        case Cell(
+            api="messages",
+            package="pydantic-ai",
+            has_native_spans=False,
+            form="streamed",
+            case="failed",
+        ):
             return "pydantic-ai leaves the span of a failed stream without an error"
     return None
 
 
-def audit_fault(cell: Cell) -> str | None:
-    """Why the audited numbers of a cell are not yet right."""
-    match cell:
-        case (
-            Cell(api="chat" | "responses", package="none", case="failed")
-            | Cell(api="responses", package="traceloop", case="failed")
-        ):
-            return "an unread gated call is lost beside one with usage on the same span"
-    return shared_fault(cell)
-
-
-def table(fault_of: Callable[[Cell], str | None]) -> list[Any]:
+def table() -> list[Any]:
     """The cells as parameters; those with a known fault are expected to fail."""
     parameters = []
     for cell in cells():
         if cell.is_possible:
-            reason = fault_of(cell)
+            reason = fault(cell)
             marks = [pytest.mark.xdist_group(cell.id)]
             if reason is not None:
                 marks.append(pytest.mark.xfail(strict=True, raises=AssertionError, reason=reason))
@@ -117,7 +110,7 @@ def table(fault_of: Callable[[Cell], str | None]) -> list[Any]:
     return parameters
 
 
-@pytest.mark.parametrize("cell", table(shared_fault))
+@pytest.mark.parametrize("cell", table())
 def test_live_spend_is_the_bill(cell: Cell, outcome_of: Callable[..., Any]) -> None:
     outcome = outcome_of(*cell)
 
@@ -125,7 +118,7 @@ def test_live_spend_is_the_bill(cell: Cell, outcome_of: Callable[..., Any]) -> N
     assert outcome.live == expected._replace(calls=expected.calls + cell.unclear_calls)
 
 
-@pytest.mark.parametrize("cell", table(audit_fault))
+@pytest.mark.parametrize("cell", table())
 def test_audited_spend_is_the_bill(cell: Cell, outcome_of: Callable[..., Any]) -> None:
     outcome = outcome_of(*cell)
 

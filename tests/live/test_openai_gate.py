@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import httpx2
@@ -291,6 +292,26 @@ def test_a_request_that_the_provider_refuses_is_no_call(
     assert usage_of(processor) == (0, 0, 0)
 
 
+def test_a_refused_request_is_told_to_the_audit_as_failed(
+    ten_cents: FakeProvider,
+    client: OpenAI,
+    tracer: Tracer,
+    span_exporter: InMemorySpanExporter,
+    processor: BudgetSpanProcessor,
+    usage_of: UsageOf,
+) -> None:
+    ten_cents.reply_with(Reply(status=400))
+    chat = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o"}
+    # As pydantic-ai does it: the span around the call ends without an error.
+    with tracer.start_as_current_span("chat", attributes=chat), suppress(openai.APIStatusError):
+        _chat(client)
+
+    [span] = span_exporter.get_finished_spans()
+    [event] = [event for event in span.events if event.name == "otelbudget.call"]
+    assert (event.attributes or {})["otelbudget.call.released"] is True
+    assert usage_of(processor) == (0, 0, 0)
+
+
 @pytest.mark.parametrize(
     "reply", [Reply(status=500), Reply(status=503), Reply(drop_connection=True)]
 )
@@ -386,6 +407,7 @@ def test_what_the_gate_read_is_an_event_on_the_current_span(
         "gen_ai.provider.name": "openai",
         "gen_ai.request.model": "gpt-4o",
         "gen_ai.response.model": "gpt-4o",
+        "openai.response.service_tier": "default",
         "gen_ai.response.id": answer.id,
         "gen_ai.usage.input_tokens": 20_000,
         "gen_ai.usage.output_tokens": 5_000,

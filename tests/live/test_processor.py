@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -575,3 +576,26 @@ def test_budgets_read_from_a_file_bring_their_unknown_model(
 
     with tracer.start_as_current_span("run"), pytest.raises(UnknownModelError):
         _chat(client, UNKNOWN)
+
+
+def test_budgets_read_from_a_file_bring_their_prices(
+    watch: Watch, tracer: Tracer, client: OpenAI, usage_of: UsageOf
+) -> None:
+    own = {"openai/gpt-4o": [{"input_usd_per_mtok": "1", "output_usd_per_mtok": "2"}]}
+    budgets = {"a": {"per": "trace", "max_calls": 9}}
+    processor = watch(Budgets.from_config({"prices": {"models": own}, "budgets": budgets}))
+    with tracer.start_as_current_span("run"):
+        _chat(client)
+
+    # 20,000 tokens at 1 USD/Mtok and 5,000 at 2 USD/Mtok
+    assert usage_of(processor) == (1, 25_000, 30_000_000_000)
+
+
+def test_old_prices_are_told_once_at_the_start(
+    watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch(Budget(calls=1))
+    assert "days old" not in caplog.text
+
+    watch(Budget(calls=1), clock=lambda: time.time_ns() + 40 * 86_400 * 10**9)
+    assert "the prices are 40 days old" in caplog.text

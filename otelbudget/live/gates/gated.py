@@ -56,7 +56,7 @@ class Passage:
                     operation=operation,
                 )
             except OtelBudgetError:
-                cls(tuple(calls)).release()
+                cls(tuple(calls)).release(was_sent=False)
                 raise
             except Exception:  # noqa: BLE001 - a fault of ours must not stop the call
                 gatekeeper.failed("a gate")
@@ -77,10 +77,10 @@ class Passage:
                 # A coroutine that nobody awaited to its end is closed in another context.
                 logger.debug("a gate was left in another context than it was entered in")
 
-    def release(self) -> None:
+    def release(self, *, was_sent: bool = True) -> None:
         """The provider cannot have billed this call."""
         for gatekeeper, call in self._calls:
-            gatekeeper.release(call)
+            gatekeeper.release(call, was_sent=was_sent)
 
     def failed(self, error: BaseException) -> None:
         """The request ended in an error of the SDK."""

@@ -22,7 +22,8 @@ def read_response(body: object) -> ModelCall | None:
     return ModelCall(
         response_id=_text(_get(response, "id")),
         response_model=_text(_get(response, "model")),
-        usage=_usage(_get(response, "usage")),
+        usage=_usage(response),
+        service_tier=_tier(response),
     )
 
 
@@ -48,7 +49,8 @@ def _envelope(body: object) -> object | None:
     return body
 
 
-def _usage(usage: object) -> TokenUsage | None:
+def _usage(response: object) -> TokenUsage | None:
+    usage: object = _get(response, "usage")
     if usage is None:
         return None
     input_tokens = _count(usage, "prompt_tokens", "input_tokens")
@@ -57,17 +59,38 @@ def _usage(usage: object) -> TokenUsage | None:
         return None
     details = _first(usage, "prompt_tokens_details", "input_tokens_details")
     output_details = _first(usage, "completion_tokens_details", "output_tokens_details")
-    cache_read = _count(details, "cached_tokens") or 0
-    cache_write = _count(details, "cache_write_tokens") or 0
+    # Of the two APIs, only OpenAI's input contains the cached tokens.
     separate_read = _count(usage, "cache_read_input_tokens") or 0
     separate_write = _count(usage, "cache_creation_input_tokens") or 0
     return TokenUsage(
         (input_tokens or 0) + separate_read + separate_write,
         output_tokens or 0,
-        cache_read + separate_read,
-        cache_write + separate_write,
-        _count(output_details, "reasoning_tokens") or 0,
+        (_count(details, "cached_tokens") or 0) + separate_read,
+        (_count(details, "cache_write_tokens") or 0) + separate_write,
+        _count(output_details, "reasoning_tokens", "thinking_tokens") or 0,
+        _count(_get(usage, "cache_creation"), "ephemeral_1h_input_tokens") or 0,
+        audio_input_tokens=_count(details, "audio_tokens") or 0,
+        audio_output_tokens=_count(output_details, "audio_tokens") or 0,
+        web_searches=_web_searches(response, usage),
     )
+
+
+def _web_searches(response: object, usage: object) -> int:
+    """Searches that the provider made: counted by Anthropic, listed by OpenAI."""
+    counted = _count(_get(usage, "server_tool_use"), "web_search_requests")
+    if counted is not None:
+        return counted
+    output = _get(response, "output")
+    if not isinstance(output, list):
+        return 0
+    return sum(_get(item, "type") == "web_search_call" for item in output)
+
+
+def _tier(response: object) -> str | None:
+    tier = _text(_get(response, "service_tier")) or _text(
+        _get(_get(response, "usage"), "service_tier")
+    )
+    return None if tier is None else tier.lower()
 
 
 def _get(holder: object, name: str) -> Any:
