@@ -79,23 +79,24 @@ class _Reading:
         )
 
     def _structure(self) -> str:
-        """The attributes to decode, and as what: names as JSON, which tells texts from the rest."""
+        """The attributes to decode, as text."""
         others = (semconv.DECISION, semconv.CALL_ID, *dialects.BORROWED)
-        kinds = {key: "VARCHAR" for key, _ in self._present(others)}
-        for field, keys in self._fields.items():
-            kinds |= dict.fromkeys(keys, "JSON" if field in (*_NAMES, _COST) else "VARCHAR")
-        return json.dumps(kinds or {semconv.DECISION: "VARCHAR"}).replace("'", "''")
+        keys = [key for key, _ in self._present(others)]
+        keys += (key for present in self._fields.values() for key in present)
+        kinds = dict.fromkeys(keys or [semconv.DECISION], "VARCHAR")
+        return json.dumps(kinds).replace("'", "''")
 
     def _present(self, keys: Iterable[str]) -> Iterator[tuple[str, str]]:
         return ((key, _raw(key)) for key in keys if key in self._in_use)
 
     def _best_name(self, field: str) -> str:
-        unnamed = _texts(sorted(f'"{name}"' for name in dialects.UNNAMED))
-        no_provider = _texts(sorted(f'"{name}"' for name in semconv.FRAMEWORK_PROVIDERS))
-        is_provider = f" and lower({{raw}}) not in ({no_provider})" if field == "provider" else ""
+        longest = max(map(len, dialects.UNNAMED))
+        unnamed = _texts(sorted(dialects.UNNAMED))
+        frameworks = _texts(sorted(semconv.FRAMEWORK_PROVIDERS))
+        also = f" and lower({{raw}}) not in ({frameworks})" if field == "provider" else ""
         names = (
-            f"case when starts_with({raw}, '\"') and {raw} not in ({unnamed})"
-            f"{is_provider.format(raw=raw)} then substr({raw}, 2, length({raw}) - 2) end"
+            f"case when (length({raw}) > {longest} or {raw} not in ({unnamed}))"
+            f"{also.format(raw=raw)} then {raw} end"
             for raw in map(_raw, self._fields[field])
         )
         best = _first(names, "null::varchar")
@@ -111,18 +112,19 @@ class _Reading:
             if key == semconv.ZERO_COST_IS_UNKNOWN
             else text
             for key in self._fields[_COST]
-            for text in (f"trim({_raw(key)}, '\"')",)
+            for text in (_raw(key),)
         )
         return _first(costs, "null::varchar")
 
     def _irregularities(self) -> Iterator[str]:
         """Conditions under which a span is left to the library; null is no."""
         for raw in self._raws(_NAMES):
-            yield f"contains({raw}, '\\')"
+            # An object or a list names nothing; nor need any other text look like one.
+            yield f"{raw} >= '{{' or starts_with({raw}, '[')"
         for raw in self._raws(_COUNTS):
             yield f"not regexp_full_match({raw}, '{_COUNT_PATTERN}')"
         for raw in self._raws((_COST,)):
-            yield f"not regexp_full_match(trim({raw}, '\"'), '{_COST_PATTERN}')"
+            yield f"not regexp_full_match({raw}, '{_COST_PATTERN}')"
         for raw in self._raws(_LEFT_TO_THE_LIBRARY):
             yield f"{raw} <> '0'"
         for _, raw in self._present(dialects.ONLY_WITH):

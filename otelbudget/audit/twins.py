@@ -53,13 +53,20 @@ class Told(NamedTuple):
         return self.input_tokens, self.output_tokens
 
 
-def drop_twins(store: Store) -> None:
-    """Leave one row of `counted_calls` for each call, however many spans tell of it."""
+def drop_twins(store: Store, *, any_without_id: bool) -> None:
+    """Leave one row of `counted_calls` for each call, however many spans tell of it.
+
+    Args:
+        store: A store on which `counted_calls` has been made.
+        any_without_id: Whether any call tells no response id.
+    """
     store.execute(_load("create_twin_rows"))
-    told = [Told(*row) for row in store.rows(_load("calls_that_may_be_twins"))]
+    bounds = {"any_without_id": any_without_id}
+    told = [Told(*row) for row in store.rows(_load("calls_that_may_be_twins"), bounds)]
     _drop(store, {*_by_usage(told), *_by_response_id(told)})
-    bounds = {"function_id": f'$."{semconv.FUNCTION_ID}"', "tolerance": counting.TOLERANCE_NS}
-    _drop(store, {row for (row,) in store.rows(_load("twins_by_function"), bounds)})
+    if any_without_id:
+        inputs = {"function_id": f'$."{semconv.FUNCTION_ID}"', "tolerance": counting.TOLERANCE_NS}
+        _drop(store, {row for (row,) in store.rows(_load("twins_by_function"), inputs)})
 
 
 def _drop(store: Store, rows: Collection[int]) -> None:

@@ -156,8 +156,12 @@ def _scope_by(attributes: Mapping[str, Any]) -> str:
 
 
 def _name(value: Any) -> str:
-    """A name; "" where the value names nothing."""
-    return value if type(value) is str and value not in dialects.UNNAMED else ""
+    """A name; "" where the value names nothing. A number or boolean is read as its JSON text."""
+    if type(value) is not str:
+        if not isinstance(value, int | float):
+            return ""
+        value = msgspec.json.encode(value).decode()
+    return "" if value in dialects.UNNAMED else value
 
 
 def _provider(value: Any) -> str:

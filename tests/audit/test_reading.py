@@ -137,7 +137,6 @@ def expected(number: int, attributes: dict[str, Any], scope_name: str) -> tuple[
         call.operation,
         call.provider,
         call.model,
-        call.response_id,
         call.service_tier,
         call.conversation,
         call.user,
@@ -158,7 +157,7 @@ def expected(number: int, attributes: dict[str, Any], scope_name: str) -> tuple[
 
 
 COLUMNS = """
-    span_row, has_usage, operation, provider, model, response_id, service_tier, conversation,
+    span_row, has_usage, operation, provider, model, service_tier, conversation,
     "user", agent, input_tokens, output_tokens, cache_read_input_tokens, cache_write_input_tokens,
     reasoning_output_tokens, cache_write_1h_input_tokens, audio_input_tokens, web_searches,
     cache_rule, list_cost_pusd, confidence, reported_cost_usd::double

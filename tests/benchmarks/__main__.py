@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 
 import duckdb
@@ -36,6 +37,7 @@ from otelbudget.store.spans import Content, SpanRow
 from otelbudget.store.store import Store
 
 ROUNDS = 5
+SPANS_IN_A_TRACE = 50
 SAMPLE = Path(__file__).parent.parent.parent / "sample_traces" / "traces.jsonl"
 CHAT = {
     "gen_ai.operation.name": "chat",
@@ -49,6 +51,7 @@ USED: dict[str, str | int] = {
     "gen_ai.usage.input_tokens": 1200,
     "gen_ai.usage.output_tokens": 300,
 }
+PLAIN = '{"http.request.method":"POST","server.address":"api.openai.com","http.response.status_code":200}'
 Measured = dict[str, float]
 
 
@@ -80,6 +83,7 @@ def budget_processor() -> Iterator[BudgetSpanProcessor]:
 
 def live(table: Table) -> None:
     """The processor's and the gate's part of an application's time."""
+    number = count()
     bare = TracerProvider(shutdown_on_exit=False)
     watched = TracerProvider(shutdown_on_exit=False)
     with budget_processor() as processor:
@@ -89,11 +93,18 @@ def live(table: Table) -> None:
             tracer = provider.get_tracer("opentelemetry.instrumentation.genai.openai")
             root = tracer.start_span("root")
             context = set_span_in_context(root)
+            left = SPANS_IN_A_TRACE
 
             def make() -> None:
+                nonlocal root, context, left
+                left -= 1
+                if not left:
+                    root.end()
+                    root, left = tracer.start_span("root"), SPANS_IN_A_TRACE
+                    context = set_span_in_context(root)
                 made = tracer.start_span("s", context, attributes=CHAT if is_llm else None)
                 if is_llm and isinstance(made, Span):
-                    made.set_attributes(USED)
+                    made.set_attributes({**USED, "gen_ai.response.id": f"chatcmpl-{next(number)}"})
                 made.end()
 
             return make
@@ -117,6 +128,7 @@ def live(table: Table) -> None:
         "processor, LLM span: read, bill, settle",
         results["llm span watched"] - results["llm span"],
     )
+    row(table, "  anchor: the SDK's own create, attributes and end", results["llm span"])
     row(table, "gate: admission and release, one budget", results["gate"])
     row(table, "engine: admission and settlement", results["engine"])
 
@@ -199,18 +211,17 @@ def store(table: Table, folder: Path) -> None:
 
 def audit(table: Table, rows: list[SpanRow]) -> None:
     """Model calls, replay and sweep of a store of distinct spans."""
-    distinct = Store()
-    copies = [
-        [span._replace(trace_id=f"{number:04x}{span.trace_id[4:]}") for span in rows[:1841]]
-        for number in range(40)
-    ]
-    for copy in copies:
-        distinct.append(copy)
-    spans = sum(map(len, copies))
+    distinct = a_million_spans(rows[:1841])
+    spans = distinct.count()
     book = PriceBook.load()
     start = time.perf_counter()
     build_model_calls(distinct, book)
-    row(table, "model_calls from spans", spans / (time.perf_counter() - start), unit="spans/s")
+    row(
+        table,
+        "model_calls from 1M spans, half of them plain",
+        spans / (time.perf_counter() - start),
+        unit="spans/s",
+    )
     calls, _ = recorded_calls(distinct, book, UnknownModel.CEILING)
     start = time.perf_counter()
     replay(calls, Budgets((Budget(cost_usd="0.5"),)))
@@ -222,6 +233,32 @@ def audit(table: Table, rows: list[SpanRow]) -> None:
     row(
         table, f"sweep of 1,000 limits, {len(calls):,} calls", time.perf_counter() - start, unit="s"
     )
+
+
+def a_million_spans(rows: list[SpanRow]) -> Store:
+    """The sample traces many times over, each with ids of its own and a plain span below each span."""
+    store = Store()
+    store.append(rows)
+    store.append(
+        [
+            row._replace(
+                span_id=f"{row.span_id[1:]}x",
+                parent_span_id=row.span_id,
+                attributes=PLAIN,
+                events=None,
+            )
+            for row in rows
+        ]
+    )
+    copies = 1_000_000 // store.count()
+    store.execute("create table sample as from spans; truncate spans")
+    store.execute(
+        "insert into spans select sample.* replace (md5(trace_id || number) as trace_id, replace("
+        "attributes, '\"gen_ai.response.id\":\"', '\"gen_ai.response.id\":\"' || number || '-')"
+        f" as attributes) from sample, range({copies}) copies(number)"
+    )
+    store.execute("drop table sample")
+    return store
 
 
 def row(table: Table, name: str, value: float, *, unit: str = "us") -> None:

@@ -103,6 +103,18 @@ def test_audit_gives_the_expected_totals_also_by_model(
         assert is_near(group["list_cost_usd"], expected["per_model"][model]["cost_usd"])
 
 
+@pytest.mark.parametrize("name", ["all-spans.json", "spans-by-operation.json"])
+def test_twins_in_two_traces_count_once(name: str, recorded_traces: Path, audit: Call) -> None:
+    expected = expected_of(recorded_traces, "openinference-js")[f"openinference-js/{name}"]
+    truth = expected["total_without_twins"]
+
+    totals = audit(recorded_traces / "openinference-js" / name)["totals"]
+
+    assert totals["model_calls"] == truth["llm_calls"]
+    assert (totals["input_tokens"], totals["output_tokens"]) == (truth["input"], truth["output"])
+    assert is_near(totals["list_cost_usd"], truth["cost_usd"])
+
+
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_store_of_all_files_gives_their_sums(
     source: str, recorded_traces: Path, run: Call, audit: Call, tmp_path: Path

@@ -1,5 +1,6 @@
 -- Counted calls that may tell of one call: those that share a response id, and those of a
--- trace with equal tokens of which some tell no response id. A hash may bring a few more. Row: the fields of otelbudget.audit.twins.Told, in order.
+-- trace with equal tokens of which some tell no response id. A hash may bring a few more.
+-- Input: $any_without_id boolean, whether any call tells no response id. Row: the fields of otelbudget.audit.twins.Told, in order.
 with counted as (
     select *
     from reported_calls
@@ -15,14 +16,15 @@ suspects as (
         group by hash(response_id)
         having count(*) > 1
     )
-        or (trace_id, input_tokens, output_tokens) in (
+        or ($any_without_id and (trace_id, input_tokens, output_tokens) in (
             select (trace_id, input_tokens, output_tokens)
             from counted
+            where $any_without_id
             group by trace_id, input_tokens, output_tokens
             having count(*) > 1
                 and bool_or(response_id is null)
                 and bool_or(is_gate or response_id is not null)
-        )
+        ))
 )
 select
     suspect.call_row,

@@ -2,21 +2,34 @@
 -- innermost. A span is left out where its gate says anything, and where one above it that asks a model
 -- reports usage.
 insert into counted_calls
-with recursive unclear as (
+with recursive told as materialized (
+    select
+        call_row,
+        span_row,
+        call_id,
+        is_gate
+    from reported_calls
+    where is_model_operation and not has_usage and not is_platform
+),
+told_by_others as (
+    select
+        call_id,
+        bool_or(has_usage) as has_usage,
+        bool_or(is_gate) as is_gate
+    from reported_calls
+    where call_id is not null
+    group by call_id
+),
+unclear as materialized (
     select
         told.call_row,
         told.span_row,
         told.is_gate
-    from reported_calls as told
-    where told.is_model_operation
-        and not told.has_usage
-        and not told.is_platform
-        and not exists (
-            select 1
-            from reported_calls as other
-            where other.call_id = told.call_id
-                and (other.has_usage or (other.is_gate and not told.is_gate))
-        )
+    from told
+    left join told_by_others as other
+        on told.call_id = other.call_id
+    where not coalesce(other.has_usage, false)
+        and (told.is_gate or not coalesce(other.is_gate, false))
         and (
             told.is_gate
             or (
