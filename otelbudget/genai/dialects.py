@@ -5,6 +5,7 @@ instrumentations of the vendors, run or read in 2026-11.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from otelbudget.genai import semconv
 
@@ -44,7 +45,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         "llm.response.model_name",
         "ai.response.model",
     ),
-    "response_id": (semconv.RESPONSE_ID, "ai.response.id", "llm.response.id", "litellm.call_id"),
+    "response_id": (semconv.RESPONSE_ID, "ai.response.id", "llm.response.id"),
     "agent": (semconv.AGENT_NAME, "agent.name", "agent_name"),
     "service_tier": (
         "openai.response.service_tier",
@@ -329,8 +330,8 @@ SCOPE_BY_ATTRIBUTE: Mapping[str, str] = {
 }
 
 PARTS_OF_ATTRIBUTES = (
-    "oken",
     "gen_ai.",
+    "oken",
     "llm.",
     "openinference.",
     "langfuse.",
@@ -342,3 +343,11 @@ PARTS_OF_ATTRIBUTES = (
 
 READ_KEYS = frozenset(key for keys in FIELDS.values() for key in keys)
 """Attributes that are kept whatever their length: a call is read from them."""
+
+
+def is_borrowed(attributes: Mapping[str, Any], scope_name: str) -> bool:
+    """Whether a library wrote the span's call onto it; see `BORROWED`."""
+    return any(
+        key in attributes and not semconv.is_scope(scope_name, scopes)
+        for key, scopes in BORROWED.items()
+    )

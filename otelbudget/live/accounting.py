@@ -88,6 +88,8 @@ class Accounting:
             admission, link.admission = link.admission, None
         if told.call.usage is None:
             changes = self._end_without_usage(told, link, admission, is_failed=is_failed)
+        elif told.is_borrowed:
+            changes = self._end_borrowed(told, link, admission)
         else:
             changes = self._end_with_usage(told, link, admission)
         if admission is not None and not told.is_charged:
@@ -237,9 +239,7 @@ class Accounting:
             if link.is_explained:
                 return self._take_back(withdrawn)
             link.told = told
-            parent = link.parent
-            if parent is not None and not parent.is_explained:
-                withdrawn = [*withdrawn, *parent.explain()]
+            withdrawn = [*withdrawn, *_told_above(link, told, trace)]
         verdicts: Verdicts = {}
         if withdrawn:
             self._withdraw(withdrawn, verdicts)
@@ -248,6 +248,15 @@ class Accounting:
             return self._charge(told, admission)
         verdicts.setdefault(told, True)
         return self._apply(verdicts, told, admission)
+
+    def _end_borrowed(
+        self, told: Told, link: Link | None, admission: Admission | None
+    ) -> Changes | None:
+        trace = self.links.trace(told.trace_id)
+        if link is None or trace is None:
+            return self._end_with_usage(told, link, admission)
+        place = trace.borrow(link, told)
+        return None if place is None else self._end_with_usage(told, place, admission)
 
     def _find_twins(self, told: Told, trace: OpenTrace | None, verdicts: Verdicts) -> None:
         """Judge a teller beside those that may tell of the same call."""
@@ -339,3 +348,12 @@ class Accounting:
 def hex_trace_id(trace_id: int) -> str:
     """A trace id as 32 hex digits."""
     return format(trace_id, "032x")
+
+
+def _told_above(link: Link, told: Told, trace: OpenTrace | None) -> list[Told]:
+    """What spans above told of the same call, and is withdrawn."""
+    parent = link.parent
+    withdrawn = [] if parent is None or parent.is_explained else parent.explain()
+    if trace is not None and trace.borrowed:
+        withdrawn += trace.give_back(link, told)
+    return withdrawn

@@ -111,6 +111,7 @@ class OpenTrace:
         in_flight: Gated calls that have not ended, None while there never was one.
         twins: Finds spans that repeat another teller by time and tokens, None until one may.
         unknown: Spans that count as calls of unknown usage, None while there are none.
+        borrowed: Spans with a call that a library wrote onto them, and that call.
         tier: The tier its run asked for, or None.
         accounts: What its calls are counted on, None until the first call.
         period: When a span last started, in periods of the sweep.
@@ -118,6 +119,7 @@ class OpenTrace:
 
     __slots__ = (
         "accounts",
+        "borrowed",
         "in_flight",
         "links",
         "open_spans",
@@ -133,6 +135,7 @@ class OpenTrace:
         self.in_flight: set[GatedCall] | None = None
         self.twins: UsageTwins | None = None
         self.unknown: list[Link] | None = None
+        self.borrowed: tuple[tuple[Link, Told], ...] = ()
         self.tier: str | None = None
         self.accounts: Accounts | None = None
         self.period = 0
@@ -146,6 +149,33 @@ class OpenTrace:
                 if told is not None and told is not newest and told.call.usage is not None:
                     self.twins.add(told, {})
         return self.twins
+
+    def borrow(self, link: Link, told: Told) -> Link | None:
+        """A place below a span for a call that a library wrote onto it.
+
+        Returns:
+            None where a call of the same tokens is below the span already: it is that one.
+        """
+        tokens = told.tokens
+        if self.twins is not None and self.twins.has_gate(tokens):
+            return None
+        for each in self.links.values():
+            if each.told is not None and each.told.tokens == tokens and each.is_below(link):
+                return None
+        if len(self.borrowed) < _MAX_UNKNOWN:
+            self.borrowed += ((link, told),)
+        return Link(link, agent=link.agent)
+
+    def give_back(self, link: Link, told: Told) -> list[Told]:
+        """The borrowed calls that a call below them turns out to be; they count no more."""
+        given = [
+            borrowed
+            for above, borrowed in self.borrowed
+            if borrowed is not told and borrowed.tokens == told.tokens and link.is_below(above)
+        ]
+        if given:
+            self.borrowed = tuple(pair for pair in self.borrowed if pair[1] not in given)
+        return given
 
     def add_unknown(self, link: Link) -> None:
         """Note a span that counts as a call of unknown usage."""

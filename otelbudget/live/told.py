@@ -33,6 +33,7 @@ class Told(msgspec.Struct, eq=False):
         is_charged: It is charged.
         is_matched: It was taken for a gated call by usage and time only.
         is_audited: An enforcing budget would have refused it.
+        is_borrowed: A library wrote it onto its caller's span, beside which the calls below count.
     """
 
     call: ModelCall
@@ -47,6 +48,7 @@ class Told(msgspec.Struct, eq=False):
     is_audited: bool = False
     is_charged: bool = False
     is_matched: bool = False
+    is_borrowed: bool = False
 
     @property
     def is_gate(self) -> bool:
@@ -215,6 +217,10 @@ class UsageTwins:
                 del self._by_tokens[oldest]
         if len(same) > 1:
             _judge(same, verdicts)
+
+    def has_gate(self, tokens: tuple[int, int]) -> bool:
+        """Whether a gate told of these tokens."""
+        return any(told.is_gate for told in self._by_tokens.get(tokens, ()))
 
     def remove(self, told: Told, verdicts: Verdicts) -> None:
         """Forget a span that counts no more; judges those that it changes."""

@@ -350,3 +350,35 @@ def test_a_processor_that_is_added_after_it_is_reported_once(
 
     assert sum("Add it last" in message for message in caplog.messages) == 2
     assert len(caplog.messages) == 2
+
+
+BORROWED = {**CHAT, "litellm.call_id": "c"}
+
+
+def test_a_call_on_its_callers_span_counts_beside_the_calls_below(
+    processor: BudgetSpanProcessor, tracer: Tracer, library: Tracer, usage_of: UsageOf
+) -> None:
+    other = {**CHAT, "gen_ai.usage.input_tokens": 1, "gen_ai.usage.output_tokens": 0}
+    with tracer.start_as_current_span("run") as run:
+        library.start_span("chat", attributes=other).end()
+        run.set_attributes(BORROWED)
+
+    calls, tokens, _ = usage_of(processor)
+    assert (calls, tokens) == (2, ONE_CALL[1] + 1)
+
+
+@pytest.mark.parametrize("is_early", [True, False], ids=["child-first", "caller-first"])
+def test_a_call_on_its_callers_span_counts_once_where_the_sdk_below_tells_it_too(
+    processor: BudgetSpanProcessor,
+    tracer: Tracer,
+    library: Tracer,
+    usage_of: UsageOf,
+    is_early: bool,  # noqa: FBT001 - a table cell
+) -> None:
+    with tracer.start_as_current_span("run"):
+        caller = tracer.start_span("caller", attributes=BORROWED)
+        child = library.start_span("chat", _below(caller), attributes=CHAT)
+        for span in (child, caller) if is_early else (caller, child):
+            span.end()
+
+    assert usage_of(processor) == ONE_CALL

@@ -6,7 +6,7 @@ where call_row in (
         select
             told.input_tokens,
             told.output_tokens,
-            link.parent_row
+            case when told.is_gate then told.span_row else link.parent_row end as parent_row
         from reported_calls as told
         inner join span_links as link
             on told.span_row = link.span_row
