@@ -77,7 +77,8 @@ def _read_calls(store: Store, book: PriceBook) -> int:
     _run(store, "create_rates", "create_priced_spans", "create_span_agents")
     models = store.rows(_load("models_to_price"))
     store.fill("rates", [row for model in models for row in _rates(book, *model)])
-    _run(store, "create_library_spans", "create_library_calls", "create_faulty_values")
+    _run(store, "create_library_spans", "leave_to_library")
+    _run(store, "create_library_calls", "create_faulty_values")
     _run(store, "create_reported_calls", "create_reported_costs")
     count = faults = 0
     for rows in store.batches(_load("spans_to_read")):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
-from otelbudget.genai import semconv
+from otelbudget.genai import dialects, semconv
 from otelbudget.genai.usage import TokenUsage
 
 # Clocks of a gate and of a span are read at different moments.
@@ -188,3 +188,11 @@ def _distance(moment: int, span: Teller) -> tuple[int, int, Any]:
 def _is_within(moment: int, span: Teller) -> bool:
     start, end = span.start or 0, span.end or 0
     return start - TOLERANCE_NS <= moment <= end + TOLERANCE_NS
+
+
+def is_borrowed(attributes: Mapping[str, Any], scope_name: str) -> bool:
+    """Whether a library wrote the span's call onto it; see `dialects.BORROWED`."""
+    return any(
+        key in attributes and not semconv.is_scope(scope_name, scopes)
+        for key, scopes in dialects.BORROWED.items()
+    )

@@ -5,7 +5,6 @@ instrumentations of the vendors, run or read in 2026-11.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from otelbudget.genai import semconv
 
@@ -31,6 +30,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         semconv.REQUEST_MODEL,
         "ai.model.id",
         "llm.request.model_name",
+        "llm.request.model",
         "llm.model_name",
         "embedding.model_name",
         "reranker.model_name",
@@ -43,6 +43,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "response_model": (
         semconv.RESPONSE_MODEL,
         "llm.response.model_name",
+        "llm.response.model",
         "ai.response.model",
     ),
     "response_id": (semconv.RESPONSE_ID, "ai.response.id", "llm.response.id"),
@@ -82,6 +83,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         "llm.token_count.prompt",
         "llm.usage.prompt_tokens",
         "ai.prompt_tokens.used",
+        "gen_ai.response.prompt_tokens",
         "decision.token_count.input",
         "input_tokens",
     ),
@@ -94,6 +96,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         "llm.token_count.completion",
         "llm.usage.completion_tokens",
         "ai.completion_tokens.used",
+        "gen_ai.response.completion_tokens",
         "decision.token_count.output",
         "output_tokens",
     ),
@@ -108,6 +111,12 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         "gen_ai.usage.prompt_tokens_details.cached_tokens",
         "gen_ai.usage.input_tokens.cached",
         "gen_ai.usage.details.cache_read_tokens",
+        "gen_ai.usage.details.cache_read_input_tokens",
+        "gen_ai.usage.details.cached_tokens",
+        "gen_ai.usage.cached_input_tokens",
+        "gen_ai.usage.input_cached_tokens",
+        "gen_ai.usage.cache_read_tokens",
+        "gen_ai.usage.cached_tokens",
         "cache_read_tokens",
     ),
     "cache_write": (
@@ -120,6 +129,9 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         "gen_ai.usage.prompt_tokens_details.cache_creation_tokens",
         "gen_ai.usage.input_tokens.cache_write",
         "gen_ai.usage.details.cache_write_tokens",
+        "gen_ai.usage.details.cache_creation_input_tokens",
+        "gen_ai.usage.cache_write_tokens",
+        "gen_ai.usage.cache_creation_tokens",
         "cache_creation_tokens",
     ),
     "reasoning": (
@@ -152,12 +164,14 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         "llm.token_count.prompt_details.audio",
         "gen_ai.usage.details.input_audio_tokens",
         "gen_ai.usage.prompt_tokens_details.audio_tokens",
+        "gen_ai.usage.input_audio_tokens",
     ),
     "audio_output": (
         "gen_ai.usage.audio.output_tokens",
         "llm.token_count.completion_details.audio",
         "gen_ai.usage.details.output_audio_tokens",
         "gen_ai.usage.completion_tokens_details.audio_tokens",
+        "gen_ai.usage.output_audio_tokens",
     ),
     "image_input": ("gen_ai.usage.image.input_tokens",),
     "image_output": ("gen_ai.usage.image.output_tokens",),
@@ -184,7 +198,13 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         semconv.ZERO_COST_IS_UNKNOWN,
     ),
     "currency": ("gen_ai.usage.cost.currency",),
-    "usage_document": ("langfuse.observation.usage_details",),
+    "usage_document": (
+        "langfuse.observation.usage_details",
+        "langsmith.usage_metadata",
+        "mlflow.chat.tokenUsage",
+    ),
+    "input_document": ("gen_ai.usage.input_token_details",),
+    "output_document": ("gen_ai.usage.output_token_details",),
     "cost_document": ("langfuse.observation.cost_details",),
     "response_document": ("ai.response.providerMetadata",),
 }
@@ -221,39 +241,62 @@ DOCUMENTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "cache_read_input_tokens",
             "prompt_tokens_details.cached_tokens",
             "input_tokens_details.cached_tokens",
+            "input_token_details.cache_read",
         ),
         "cache_write": (
             "input_cache_creation",
             "input_cache_write",
             "cache_creation_input_tokens",
             "cache_write_input_tokens",
+            "input_token_details.cache_creation",
         ),
         "reasoning": (
             "output_reasoning",
             "output_reasoning_tokens",
             "completion_tokens_details.reasoning_tokens",
             "output_tokens_details.reasoning_tokens",
+            "output_token_details.reasoning",
         ),
         "total": ("total_tokens", "total"),
         "audio_input": ("input_audio", "prompt_tokens_details.audio_tokens"),
         "audio_output": ("output_audio", "completion_tokens_details.audio_tokens"),
     },
+    "input_document": {
+        "cache_read": ("cache_read",),
+        "cache_write": ("cache_creation",),
+        "audio_input": ("audio",),
+    },
+    "output_document": {"reasoning": ("reasoning",), "audio_output": ("audio",)},
     "cost_document": {"reported_cost": ("total",)},
     "response_document": {
         "response_id": ("*.responseId",),
         "service_tier": ("*.serviceTier", "*.usage.service_tier"),
-        "cache_write": ("*.cacheCreationInputTokens", "*.usage.cache_creation_input_tokens"),
-        "cache_read": ("*.cacheReadInputTokens", "*.usage.cache_read_input_tokens"),
+        "cache_write": (
+            "*.cacheCreationInputTokens",
+            "*.usage.cache_creation_input_tokens",
+            "*.usage.cacheWriteInputTokens",
+        ),
+        "cache_read": (
+            "*.cacheReadInputTokens",
+            "*.usage.cache_read_input_tokens",
+            "*.usage.cacheReadInputTokens",
+            "*.cachedPromptTokens",
+        ),
+        "uncached": ("*.usage.input_tokens",),
+        "reasoning": ("*.reasoningTokens",),
         "cache_write_1h": ("*.usage.cache_creation.ephemeral_1h_input_tokens",),
     },
 }
-"""What JSON attributes hold: canonical field to paths, best first; `*` is the only key there.
+"""What JSON attributes hold: canonical field to paths, best first; `*` is any key.
 
 Langfuse's `input` and `output` are what is left beside further buckets; see `BUCKETS`.
 """
 
-BUCKETS: Mapping[str, str] = {"input": "input_", "output": "output_"}
-"""Keys of a usage document that leave out its keys with this prefix, which are to be added."""
+BUCKETS: Mapping[str, str] = {"input": "input_tokens", "output": "output_tokens"}
+"""Keys of a usage document to which all others that hold this word are to be added, but for one."""
+
+CACHE_EXCLUSIVE_DOCUMENTS = frozenset({"anthropic", "bedrock"})
+"""Keys of a document with the words of a provider whose input leaves cached tokens out."""
 
 ONLY_WITH: Mapping[str, tuple[str, ...]] = {
     "input_tokens": ("com.anthropic.claude_code", "claude_code"),
@@ -264,9 +307,8 @@ ONLY_WITH: Mapping[str, tuple[str, ...]] = {
 """Attributes whose names anyone may use: read only in these scopes, or beside `semconv.SPAN_TYPE`."""
 
 # A value that names no model or provider: the emitter did not know.
-UNNAMED = frozenset(
-    {"", "unknown", "Unknown", "UNKNOWN", "none", "None", "NONE", "null", "Null", "NULL"}
-)
+_UNNAMED = ("unknown", "none", "null")
+UNNAMED = frozenset({"", *_UNNAMED, *map(str.title, _UNNAMED), *map(str.upper, _UNNAMED)})
 
 OPERATION_ALIASES: Mapping[str, str] = {
     "LLM": "chat",
@@ -277,6 +319,11 @@ OPERATION_ALIASES: Mapping[str, str] = {
     "completion": "text_completion",
     "acompletion": "chat",
     "ai_client": "chat",
+    "chat.completions": "chat",
+    "responses": "chat",
+    "chat.streaming_completions": "chat",
+    "text.completions": "text_completion",
+    "text.streaming_completions": "text_completion",
     "embedding": "embeddings",
     "aembedding": "embeddings",
     "generation": "chat",
@@ -335,6 +382,7 @@ PARTS_OF_ATTRIBUTES = (
     "llm.",
     "openinference.",
     "langfuse.",
+    "langsmith.",
     "traceloop.",
     "ai.",
     "agent",
@@ -343,11 +391,3 @@ PARTS_OF_ATTRIBUTES = (
 
 READ_KEYS = frozenset(key for keys in FIELDS.values() for key in keys)
 """Attributes that are kept whatever their length: a call is read from them."""
-
-
-def is_borrowed(attributes: Mapping[str, Any], scope_name: str) -> bool:
-    """Whether a library wrote the span's call onto it; see `BORROWED`."""
-    return any(
-        key in attributes and not semconv.is_scope(scope_name, scopes)
-        for key, scopes in BORROWED.items()
-    )

@@ -41,7 +41,8 @@ _POSITIONS = {field: position for position, field in enumerate(_FIELDS)}
 _FIRST_COUNT = len(_NAMES)
 _FIRST_RARE = _FIRST_COUNT + len(_COUNTS)
 _FIRST_OTHER = _FIRST_RARE + len(_RARE_COUNTS)
-_PROVIDER = _POSITIONS["provider"]
+_PROVIDER, _UNCACHED = _POSITIONS["provider"], _POSITIONS["uncached"]
+_CACHE_READ, _CACHE_WRITE = _POSITIONS["cache_read"], _POSITIONS["cache_write"]
 _REPORTED_COST, _CURRENCY = _POSITIONS["reported_cost"], _POSITIONS["currency"]
 _MAX_TOKENS = 10**12
 _UNNAMED_LENGTH = max(map(len, (*dialects.UNNAMED, *semconv.FRAMEWORK_PROVIDERS)))
@@ -241,15 +242,27 @@ def _read_documents(values: list[Any]) -> CacheRule:
         document = _decoded(text) if isinstance(text, str) else text
         if not isinstance(document, Mapping):
             continue
+        had_caches = values[_CACHE_READ] or values[_CACHE_WRITE]
         for field, paths in fields.items():
             position = _POSITIONS[field]
             if not values[position]:
-                found = (_ACCEPT[field](_at(document, path)) for path in paths)
+                found = (_ACCEPT[field](each) for path in paths for each in _at(document, path))
                 values[position] = next(filter(None, found), values[position])
         if name == "usage_document" and any(key in document for key in dialects.BUCKETS):
             rule = CacheRule.BUCKETS
             _add_buckets(values, document)
+        elif not had_caches and not dialects.CACHE_EXCLUSIVE_DOCUMENTS.isdisjoint(document):
+            rule = _add_caches(values)
     return rule
+
+
+def _add_caches(values: list[Any]) -> CacheRule:
+    """Add cached tokens that only the provider's own words tell of, unless arithmetic decides."""
+    cached = values[_CACHE_READ] + values[_CACHE_WRITE]
+    if not cached or values[_FIRST_COUNT] < cached or values[_UNCACHED]:
+        return CacheRule.NONE
+    values[_FIRST_COUNT] += cached
+    return CacheRule.SCOPE
 
 
 def _decoded(text: str) -> Any:
@@ -259,22 +272,27 @@ def _decoded(text: str) -> Any:
         return None
 
 
-def _at(document: Mapping[str, Any], path: str) -> Any:
-    """What is at a path such as "*.usage.tokens", None where nothing is."""
-    value: Any = document
+def _at(document: Mapping[str, Any], path: str) -> list[Any]:
+    """What is at a path such as "*.usage.tokens"; `*` is every key."""
+    found: list[Any] = [document]
     for part in path.split("."):
-        if not isinstance(value, Mapping):
-            return None
-        value = next(iter(value.values()), None) if part == "*" else value.get(part)
-    return value
+        inside = [each for each in found if isinstance(each, Mapping)]
+        found = (
+            [value for each in inside for value in each.values()]
+            if part == "*"
+            else [each[part] for each in inside if part in each]
+        )
+    return found
 
 
 def _add_buckets(values: list[Any], document: Mapping[str, Any]) -> None:
-    """Add to input and output what is listed beside them."""
-    for field, prefix in dialects.BUCKETS.items():
-        beside = (count for key, count in document.items() if key.startswith(prefix))
+    """Add up what is listed beside input and output, each token once."""
+    for field, whole in dialects.BUCKETS.items():
         if field in document:
-            values[_POSITIONS[field]] += sum(_count(count) or 0 for count in beside)
+            buckets = (
+                _count(count) or 0 for key, count in document.items() if field in key != whole
+            )
+            values[_POSITIONS[field]] = sum(buckets)
 
 
 def _usage(
@@ -294,6 +312,8 @@ def _usage(
         rule, contains_cached = _cache_rule(counts, scope_name, values[_PROVIDER])
         if not contains_cached:
             input_tokens += cached
+    if reasoning and _is_beside(values):
+        output_tokens += reasoning
     if is_plain:
         return TokenUsage(input_tokens, output_tokens, cache_read, cache_write, reasoning), rule
     *parts, extra_input, extra_output = values[_FIRST_RARE + 1 : _FIRST_OTHER]
@@ -305,6 +325,12 @@ def _usage(
         reasoning,
         *parts,
     ), rule
+
+
+def _is_beside(values: Sequence[Any]) -> bool:
+    """Whether reported output leaves reasoning out, which it should contain."""
+    input_tokens, output_tokens, _, _, reasoning, total = values[_FIRST_COUNT:_FIRST_RARE]
+    return bool(reasoning > output_tokens or total == input_tokens + output_tokens + reasoning)
 
 
 def _cache_rule(

@@ -15,7 +15,7 @@ from opentelemetry.trace import Status, StatusCode
 from otelbudget.budgets.config import Budget, Budgets, Mode
 from otelbudget.budgets.engine import Engine, Refusal
 from otelbudget.errors import BudgetConfigError, BudgetExceededError
-from otelbudget.genai import dialects, semconv
+from otelbudget.genai import counting, semconv
 from otelbudget.genai.reading import read_call
 from otelbudget.genai.usage import ModelCall
 from otelbudget.live import gates
@@ -259,7 +259,7 @@ class BudgetSpanProcessor(SpanProcessor):
         if call is not None:
             is_failed = call.usage is None and span.status.status_code is StatusCode.ERROR
             told = Told(call, trace_id, span_id, scope_name, span.name)
-            told.is_borrowed = dialects.is_borrowed(attributes, scope_name)
+            told.is_borrowed = counting.is_borrowed(attributes, scope_name)
             self._end_call(told, is_failed=is_failed)
             return
         accounting = self._accounting

@@ -293,6 +293,163 @@ WRITTEN = {
         CACHED,
         CacheRule.PROOF,
     ),
+    "vercel-ai-5-anthropic": Written(
+        "ai",
+        {
+            "ai.operationId": "ai.generateText.doGenerate",
+            "ai.model.provider": "anthropic.messages",
+            "ai.model.id": "claude-sonnet-5",
+            "ai.usage.inputTokens": 5000,
+            "ai.usage.outputTokens": 200,
+            "ai.usage.totalTokens": 5200,
+            "ai.usage.cachedInputTokens": 2500,
+            "ai.response.providerMetadata": (
+                '{"anthropic":{"usage":{"input_tokens":5000,"cache_creation_input_tokens":500,'
+                '"cache_read_input_tokens":2500,"output_tokens":1},"cacheCreationInputTokens":500}}'
+            ),
+        },
+        TokenUsage(8000, 200, 2500, 500),
+        CacheRule.PROOF,
+        "anthropic.messages",
+    ),
+    "vercel-ai-5-bedrock": Written(
+        "ai",
+        {
+            "ai.operationId": "ai.generateText.doGenerate",
+            "ai.model.provider": "amazon-bedrock",
+            "ai.usage.inputTokens": 10,
+            "ai.usage.outputTokens": 200,
+            "ai.response.providerMetadata": (
+                '{"bedrock":{"usage":{"cacheReadInputTokens":2500,"cacheWriteInputTokens":500}}}'
+            ),
+        },
+        CACHED,
+        CacheRule.PROOF,
+        "amazon-bedrock",
+    ),
+    "vercel-ai-4-openai": Written(
+        "ai",
+        {
+            "ai.operationId": "ai.streamText.doStream",
+            "ai.model.provider": "openai.chat",
+            "ai.usage.promptTokens": 2400,
+            "ai.usage.completionTokens": 120,
+            "ai.response.providerMetadata": (
+                '{"openai":{"reasoningTokens":64,"cachedPromptTokens":1800}}'
+            ),
+        },
+        REASONED,
+        CacheRule.CONVENTION,
+        "openai.chat",
+    ),
+    "semantic-kernel-legacy": Written(
+        "semantic_kernel",
+        {
+            "gen_ai.operation.name": "chat.completions",
+            "gen_ai.system": "openai",
+            "gen_ai.request.model": "gpt-4o",
+            "gen_ai.response.prompt_tokens": 16,
+            "gen_ai.response.completion_tokens": 28,
+        },
+        TokenUsage(16, 28),
+        CacheRule.NONE,
+        "openai",
+    ),
+    "langsmith-details": Written(
+        "langsmith",
+        gen_ai(
+            input_tokens=2400,
+            output_tokens=120,
+            total_tokens=2520,
+        )
+        | {
+            "gen_ai.usage.input_token_details": '{"cache_read":1800,"audio":0}',
+            "gen_ai.usage.output_token_details": '{"reasoning":64}',
+        },
+        REASONED,
+        CacheRule.TOTAL,
+    ),
+    "langsmith-metadata": Written(
+        "langsmith",
+        {
+            "langsmith.span.kind": "llm",
+            "gen_ai.system": "openai",
+            "langsmith.usage_metadata": (
+                '{"input_tokens":2400,"output_tokens":120,"total_tokens":2520,'
+                '"input_token_details":{"cache_read":1800},'
+                '"output_token_details":{"reasoning":64}}'
+            ),
+        },
+        REASONED,
+        CacheRule.TOTAL,
+        "openai",
+        "",
+    ),
+    "mlflow": Written(
+        "mlflow.anthropic",
+        {
+            "mlflow.chat.tokenUsage": (
+                '{"input_tokens":10,"output_tokens":200,"total_tokens":210,'
+                '"cache_read_input_tokens":2500,"cache_creation_input_tokens":500}'
+            )
+        },
+        CACHED,
+        CacheRule.PROOF,
+        None,
+        "",
+    ),
+    "livekit": Written(
+        "livekit-agents",
+        gen_ai(
+            input_tokens=2400,
+            output_tokens=120,
+            input_cached_tokens=1800,
+            input_audio_tokens=300,
+            output_audio_tokens=20,
+        ),
+        TokenUsage(2400, 120, 1800, audio_input_tokens=300, audio_output_tokens=20),
+        CacheRule.CONVENTION,
+    ),
+    "mastra": Written(
+        "mastra",
+        gen_ai(input_tokens=2400, output_tokens=120, cached_input_tokens=1800, reasoning_tokens=64),
+        REASONED,
+        CacheRule.CONVENTION,
+    ),
+    "pydantic-ai-1": Written(
+        "pydantic-ai",
+        gen_ai(
+            **INCLUSIVE,
+            details__cache_read_input_tokens=2500,
+            details__cache_creation_input_tokens=500,
+        ),
+        CACHED,
+        CacheRule.CONVENTION,
+    ),
+    "cache-tokens-without-input": Written(
+        "my.app",
+        gen_ai(**EXCLUSIVE, cache_read_tokens=2500, cache_creation_tokens=500),
+        CACHED,
+        CacheRule.PROOF,
+    ),
+    "sentry-responses": Written(
+        "sentry",
+        gen_ai(input_tokens=2400, output_tokens=120) | {"gen_ai.operation.name": "responses"},
+        TokenUsage(2400, 120),
+        CacheRule.NONE,
+    ),
+    "openllmetry-first-names": Written(
+        "opentelemetry.instrumentation.openai",
+        {
+            "llm.request.type": "chat",
+            "llm.request.model": "gpt-4o",
+            "llm.usage.prompt_tokens": 200,
+            "llm.usage.completion_tokens": 55,
+        },
+        TokenUsage(200, 55),
+        CacheRule.NONE,
+        None,
+    ),
     "sentry": Written(
         "sentry",
         gen_ai(
@@ -402,10 +559,10 @@ def test_a_response_id_and_caches_are_read_from_the_providers_metadata() -> None
     call = read_call(
         {
             "ai.operationId": "ai.generateText",
-            "ai.usage.promptTokens": 3010,
+            "ai.usage.promptTokens": 10,
             "ai.usage.completionTokens": 200,
             "ai.response.providerMetadata": (
-                '{"anthropic":{"responseId":"msg_1","cacheCreationInputTokens":500,'
+                '{"gateway":{},"anthropic":{"responseId":"msg_1","cacheCreationInputTokens":500,'
                 '"usage":{"service_tier":"Batch","cache_read_input_tokens":2500}}}'
             ),
         }
@@ -442,3 +599,11 @@ def test_a_framework_never_hides_a_provider() -> None:
 
     assert call is not None
     assert call.provider == "x"
+
+
+def test_the_first_names_of_models_are_read() -> None:
+    asked = {"llm.request.model": "gpt-4o", "llm.usage.prompt_tokens": 200}
+    answered = read_call(asked | {"llm.response.model": "gpt-4o-2024-08-06"})
+
+    assert answered is not None
+    assert (answered.request_model, answered.response_model) == ("gpt-4o", "gpt-4o-2024-08-06")

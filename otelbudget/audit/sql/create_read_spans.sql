@@ -55,7 +55,12 @@ select
             when cache_rule in ('proof', 'scope') then cache_read + cache_write
             when cache_rule = 'total' and total <> input + output then cache_read + cache_write
             else 0
-        end as input
+        end as input,
+        output + case
+            when reasoning > output then reasoning
+            when reasoning > 0 and total = input + output + reasoning then reasoning
+            else 0
+        end as output
     ),
     case when has_usage then cache_rule else 'none' end as cache_rule,
     operation in ($model_operations) as is_model_operation,

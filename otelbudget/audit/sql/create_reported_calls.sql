@@ -27,11 +27,6 @@ select
     span.cache_write_1h as cache_write_1h_input_tokens
 from read_spans as span
 where span.is_call
-    and not exists (
-        select 1
-        from library_spans as library
-        where library.span_row = span.span_row and library.reads_span
-    )
 union all
 select
     call_row,

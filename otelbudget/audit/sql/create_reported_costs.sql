@@ -4,7 +4,6 @@ select
     span_row as call_row,
     list_cost_pusd
 from priced_spans
-where is_plain
 union all
 select
     call_row,

@@ -56,16 +56,16 @@ climb as (
     from climb
     inner join span_links as link
         on climb.span_row = link.span_row
-    where climb.depth < 256
+    where climb.depth < 256 and link.parent_row is not null
 ),
 explained as (
     select climb.call_row
     from climb
-    inner join reported_calls as above
-        on climb.span_row = above.span_row
-        and above.has_usage
-        and above.is_model_operation
-        and not above.is_gate
+    where climb.span_row in (
+        select above.span_row
+        from reported_calls as above
+        where above.has_usage and above.is_model_operation and not above.is_gate
+    )
 )
 select unclear.call_row
 from unclear
