@@ -31,6 +31,9 @@ def cut_cycles(store: Store) -> None:
     A parent starts before its child, so the span of a cycle that starts first is its top.
     """
     store.execute(_load("create_cycle_tops"))
+    (may_cycle,) = store.row(_load("may_cycle"))
+    if not may_cycle:
+        return
     tops: list[tuple[int]] = []
     links = map(_Link._make, store.rows(_load("links_that_may_cycle")))
     for _, in_trace in groupby(links, lambda link: link.trace_id):

@@ -1,11 +1,14 @@
--- The links of the traces in which a parent starts no earlier than its child, as it must somewhere
--- in a cycle: trace_id, span_row, parent_row, start_time_unix_nano, span_id. Ordered by trace.
-with suspects as (
-    select distinct span.trace_id
-    from span_links as link
-    inner join spans as span
-        on link.span_row = span.rowid
-    where link.starts_late
+-- The links of spans that no root leads to, as those in a cycle of parents and below one: trace_id,
+-- span_row, parent_row, start_time_unix_nano, span_id. Ordered by trace.
+with recursive reached as (
+    select span_row
+    from span_links
+    where parent_row is null
+    union all
+    select link.span_row
+    from reached
+    inner join span_links as link
+        on reached.span_row = link.parent_row
 )
 select
     span.trace_id,
@@ -13,10 +16,9 @@ select
     link.parent_row,
     span.start_time_unix_nano,
     span.span_id
-from suspects
+from span_links as link
 inner join spans as span
-    on suspects.trace_id = span.trace_id
-inner join span_links as link
-    on span.rowid = link.span_row
+    on link.span_row = span.rowid
 where link.parent_row is not null
+    and not exists (select 1 from reached where reached.span_row = link.span_row)
 order by span.trace_id
