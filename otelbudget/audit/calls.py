@@ -45,15 +45,14 @@ def build_model_calls(store: Store, book: PriceBook) -> int:
     _run(store, "create_span_links")
     cut_cycles(store)
     faults = _read_calls(store, book)
-    _run(store, "create_usage_path", "create_counted_calls")
+    _run(store, "create_told_below", "create_counted_calls")
     has_platform, has_borrowed, any_without_id = store.row(_load("rare_calls"))
     if has_platform:
         _run(store, "insert_platform_calls")
     if has_borrowed:
         _run(store, "delete_repeated_borrowed")
     drop_twins(store, any_without_id=any_without_id)
-    _run(store, "create_unclear_path", "insert_calls_without_usage")
-    _run(store, "create_trace_roots", "create_model_calls")
+    _run(store, "insert_calls_without_usage", "create_trace_roots", "create_model_calls")
     return faults
 
 

@@ -10,24 +10,14 @@ from functools import partial
 from string import Template
 
 from otelbudget.genai import dialects, semconv
+from otelbudget.genai.reading import COUNTS, NAMES
 from otelbudget.store import sql
 
 _load = partial(sql.load, "otelbudget.audit")
-_NAMES = (
-    "operation",
-    "provider",
-    "request_model",
-    "response_model",
-    "response_id",
-    "agent",
-    "service_tier",
-    "conversation",
-    "user",
-)
-_COUNTS = ("input", "output", "cache_read", "cache_write", "reasoning", "total", "cache_write_1h")
+_COUNTS = (*COUNTS, "cache_write_1h")
 _COST = "reported_cost"
 _LEFT_TO_THE_LIBRARY = tuple(
-    field for field in dialects.FIELDS if field not in (*_NAMES, *_COUNTS, _COST)
+    field for field in dialects.FIELDS if field not in (*NAMES, *_COUNTS, _COST)
 )
 
 
@@ -69,7 +59,7 @@ class _Reading:
                 for _, raw in self._present((semconv.DECISION,))
             ),
             call_id=next((raw for _, raw in self._present((semconv.CALL_ID,))), "null::varchar"),
-            names=", ".join(f'{self._best_name(field)} as "{field}"' for field in _NAMES),
+            names=", ".join(f'{self._best_name(field)} as "{field}"' for field in NAMES),
             counts=", ".join(f"{self._best_count(field)} as {field}" for field in _COUNTS),
             reported_cost=self._best_cost(),
             irregular=_any(self._irregularities()),
@@ -118,7 +108,7 @@ class _Reading:
 
     def _irregularities(self) -> Iterator[str]:
         """Conditions under which a span is left to the library; null is no."""
-        for raw in self._raws(_NAMES):
+        for raw in self._raws(NAMES):
             # An object or a list names nothing; nor need any other text look like one.
             yield f"{raw} >= '{{' or starts_with({raw}, '[')"
         for raw in self._raws(_COUNTS):

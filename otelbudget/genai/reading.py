@@ -10,7 +10,7 @@ import msgspec
 from otelbudget.genai import dialects, semconv
 from otelbudget.genai.usage import CacheRule, ModelCall, TokenUsage
 
-_NAMES = (
+NAMES = (
     "operation",
     "provider",
     "request_model",
@@ -21,7 +21,11 @@ _NAMES = (
     "conversation",
     "user",
 )
-_COUNTS = ("input", "output", "cache_read", "cache_write", "reasoning", "total")
+"""Fields of `dialects.FIELDS` that hold a name."""
+
+COUNTS = ("input", "output", "cache_read", "cache_write", "reasoning", "total")
+"""Fields that hold a token count and are common; the rare ones follow."""
+
 _RARE_COUNTS = (
     "uncached",
     "cache_write_1h",
@@ -36,10 +40,10 @@ _RARE_COUNTS = (
     "extra_output",
 )
 _OTHERS = ("reported_cost", "currency", *dialects.DOCUMENTS)
-_FIELDS = (*_NAMES, *_COUNTS, *_RARE_COUNTS, *_OTHERS)
+_FIELDS = (*NAMES, *COUNTS, *_RARE_COUNTS, *_OTHERS)
 _POSITIONS = {field: position for position, field in enumerate(_FIELDS)}
-_FIRST_COUNT = len(_NAMES)
-_FIRST_RARE = _FIRST_COUNT + len(_COUNTS)
+_FIRST_COUNT = len(NAMES)
+_FIRST_RARE = _FIRST_COUNT + len(COUNTS)
 _FIRST_OTHER = _FIRST_RARE + len(_RARE_COUNTS)
 _PROVIDER, _UNCACHED = _POSITIONS["provider"], _POSITIONS["uncached"]
 _CACHE_READ, _CACHE_WRITE = _POSITIONS["cache_read"], _POSITIONS["cache_write"]
@@ -211,8 +215,8 @@ def _text(value: Any) -> Any:
 
 
 _ACCEPT: dict[str, Callable[[Any], Any]] = (
-    dict.fromkeys(_NAMES, _name)
-    | dict.fromkeys((*_COUNTS, *_RARE_COUNTS), _count)
+    dict.fromkeys(NAMES, _name)
+    | dict.fromkeys((*COUNTS, *_RARE_COUNTS), _count)
     | dict.fromkeys(_OTHERS, _text)
     | {"provider": _provider, "reported_cost": _cost}
 )

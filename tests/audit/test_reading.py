@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from otelbudget.audit.calls import build_model_calls
 from otelbudget.genai import dialects, semconv
-from otelbudget.genai.reading import read_agent, read_call
+from otelbudget.genai.reading import COUNTS, NAMES, read_agent, read_call
 from otelbudget.genai.usage import TokenUsage
 from otelbudget.pricing.billing import UnknownModel, bill
 from otelbudget.pricing.book import PriceBook
@@ -19,7 +19,7 @@ from otelbudget.store.store import Store
 
 BOOK = PriceBook.load()
 START = 1_790_000_000_000_000_000
-NAMES = [
+TEXTS = [
     "gpt-4o",
     "gpt-5",
     "gemini-2.5-pro",
@@ -52,7 +52,6 @@ documents = st.sampled_from(
 costs = st.one_of(
     st.floats(0, 100, allow_nan=False), st.sampled_from([0, 0.0, "0.25", "x", True, -1, 1e-9])
 )
-fields_with_counts = ("input", "output", "cache_read", "cache_write", "reasoning", "total")
 
 
 def values_of(field: str) -> st.SearchStrategy[Any]:
@@ -60,33 +59,21 @@ def values_of(field: str) -> st.SearchStrategy[Any]:
         return documents
     if field == "reported_cost":
         return costs
-    if field in NAMED:
-        return st.one_of(st.sampled_from(NAMES), st.sampled_from([5, {"a": 1}, ["x"], None]))
+    if field in (*NAMES, "currency"):
+        return st.one_of(st.sampled_from(TEXTS), st.sampled_from([5, {"a": 1}, ["x"], None]))
     return counts
 
 
-NAMED = {
-    "operation",
-    "provider",
-    "request_model",
-    "response_model",
-    "response_id",
-    "agent",
-    "service_tier",
-    "conversation",
-    "user",
-    "currency",
-}
 attributes = st.lists(
     st.one_of(
         st.sampled_from(sorted(dialects.FIELDS)).flatmap(
             lambda field: st.tuples(st.sampled_from(dialects.FIELDS[field]), values_of(field))
         ),
-        st.sampled_from(fields_with_counts).flatmap(
+        st.sampled_from(COUNTS).flatmap(
             lambda field: st.tuples(st.just(dialects.FIELDS[field][0]), st.integers(0, 500_000))
         ),
         st.tuples(st.just(semconv.DECISION), st.sampled_from(["denied", "allowed"])),
-        st.tuples(st.just(semconv.REQUEST_MODEL), st.sampled_from(NAMES)),
+        st.tuples(st.just(semconv.REQUEST_MODEL), st.sampled_from(TEXTS)),
         st.tuples(st.just("span.type"), st.just("x")),
     ),
     max_size=12,

@@ -14,7 +14,11 @@ where reported.has_usage
     and (
         reported.is_gate
         or reported.is_borrowed
-        or not exists (select 1 from usage_path as path where path.span_row = reported.span_row)
+        or not exists (
+            select 1
+            from told_below as below
+            where below.span_row = reported.span_row and below.has_usage
+        )
     )
     and (
         reported.is_gate

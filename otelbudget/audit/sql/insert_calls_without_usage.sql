@@ -32,12 +32,7 @@ unclear as materialized (
         and (told.is_gate or not coalesce(other.is_gate, false))
         and (
             told.is_gate
-            or (
-                not exists (select 1 from usage_path as path where path.span_row = told.span_row)
-                and not exists (
-                    select 1 from unclear_path as path where path.span_row = told.span_row
-                )
-            )
+            or not exists (select 1 from told_below as below where below.span_row = told.span_row)
         )
 ),
 climb as (
