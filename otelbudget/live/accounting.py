@@ -44,7 +44,7 @@ class Accounting:
         engine: Decides and keeps count.
         emitter: Tells the user.
         links: Spans and gated calls; held with `lock`.
-        matched_by_usage: Spans that were taken for a gated call by usage and time only.
+        matched_by_usage: Spans that were taken for a call already told of by usage and time only.
         corrected: Charges that were taken back.
         lock: Held around every use of `links` and of the ledger; reentrant.
         clock: Unix nanoseconds.
@@ -125,8 +125,7 @@ class Accounting:
         """Note that a span told of a gated call. Called with the lock held."""
         if link is None:
             return None
-        if link.admission is not None:
-            self.release(link)
+        self.release(link)
         if call.usage is None:
             return self._take_back(link.parent.note_unknown_below()) if link.parent else None
         link.explains = call.is_model_operation
@@ -166,8 +165,9 @@ class Accounting:
         if self.matched_by_usage:
             self.emitter.once(
                 "matched by usage",
-                "A span without response id was taken for a call that a gate has counted, because "
-                "its time and tokens are the same; see processor.stats.",
+                "A span without response id was taken for a call that a gate or another "
+                "instrumentation told of, because its time and tokens are the same; see "
+                "processor.stats.",
                 level=logging.INFO,
             )
         if self.engine.ledger.dropped_scopes:

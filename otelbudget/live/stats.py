@@ -9,7 +9,7 @@ class ProcessorStats(msgspec.Struct, frozen=True):
     Attributes:
         corrected: Charges that were taken back, because a span that ended later told of the same
             tokens.
-        matched_by_usage: Spans without response id that were taken for a gated call because time
+        matched_by_usage: Spans without response id that were taken for a call already told of because time
             and tokens are the same.
         overflow: Spans and traces that are no longer linked because a bound was reached; what
             starts below them may be charged twice.
