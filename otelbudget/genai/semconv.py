@@ -106,7 +106,11 @@ FRAMEWORK_PROVIDERS = frozenset(
     }
 )
 
-MODEL_CALL_OPERATIONS = frozenset({"chat", "text_completion", "generate_content", "embeddings"})
+EMBEDDINGS_OPERATION = "embeddings"
+EXECUTE_TOOL_OPERATION = "execute_tool"
+MODEL_CALL_OPERATIONS = frozenset(
+    {"chat", "text_completion", "generate_content", EMBEDDINGS_OPERATION}
+)
 # Tracers of instrumentation libraries. Many catch what a span processor raises and go on without
 # a span, so a stop must never be raised inside them.
 INSTRUMENTATION_SCOPES = (

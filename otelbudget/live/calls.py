@@ -7,6 +7,7 @@ from enum import Enum, auto
 from opentelemetry.trace import Span
 
 from otelbudget.budgets.engine import Admission
+from otelbudget.live.request import Request
 
 
 class CallState(Enum):
@@ -37,9 +38,7 @@ class GatedCall:
         span_id: Id of that span, 0 outside any trace.
         is_orphan: That span has no parent, so spans of other traces may tell of the same call.
         admission: What to settle.
-        provider: Provider by the client's address.
-        request_model: Model that is asked for.
-        operation: Operation in the words of the conventions.
+        request: What is asked of whom.
         start_time_unix_nano: When the call was admitted.
         end_time_unix_nano: When it was settled, None while open.
         response_id: The provider's id of the response.
@@ -53,9 +52,7 @@ class GatedCall:
     span_id: int
     is_orphan: bool
     admission: Admission
-    provider: str | None
-    request_model: str | None
-    operation: str
+    request: Request
     start_time_unix_nano: int
     end_time_unix_nano: int | None = None
     response_id: str | None = None

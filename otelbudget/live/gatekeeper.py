@@ -12,6 +12,7 @@ from otelbudget.genai import dialects, semconv
 from otelbudget.genai.usage import ModelCall
 from otelbudget.live.accounting import Accounting, hex_trace_id
 from otelbudget.live.calls import CallState, GatedCall
+from otelbudget.live.request import Request
 from otelbudget.live.told import Told
 
 
@@ -22,16 +23,12 @@ class Gatekeeper:
         self._accounting = accounting
         self._dropped: deque[tuple[GatedCall, ModelCall | None]] = deque()
 
-    def begin(
-        self, *, call_id: str, provider: str, request_model: str | None, operation: str
-    ) -> GatedCall:
+    def begin(self, call_id: str, request: Request) -> GatedCall:
         """Admit a call that is about to leave the process.
 
         Args:
             call_id: Known to every processor that watches the call.
-            provider: Provider by the client's address.
-            request_model: Model that is asked for.
-            operation: Operation in the words of the conventions.
+            request: What is asked of whom.
 
         Raises:
             BudgetExceededError: A budget is used up.
@@ -39,8 +36,8 @@ class Gatekeeper:
         """
         accounting = self._accounting
         self.settle_dropped()
-        if accounting.is_denied_model(provider, request_model):
-            raise UnknownModelError(provider, request_model)
+        if accounting.is_denied_model(request.provider, request.model):
+            raise UnknownModelError(request.provider, request.model)
         span = trace.get_current_span()
         context = span.get_span_context()
         call = GatedCall(
@@ -51,9 +48,7 @@ class Gatekeeper:
             span_id=context.span_id,
             is_orphan=getattr(span, "parent", None) is None,
             admission=self._admission(span),
-            provider=provider,
-            request_model=request_model,
-            operation=operation,
+            request=request,
             start_time_unix_nano=accounting.clock(),
         )
         with accounting.lock:
@@ -156,9 +151,9 @@ class Gatekeeper:
             else "did not arrive, so what the provider bills for it is unknown"
         )
         self._accounting.emitter.once(
-            f"usage {gated.provider} {gated.request_model} {has_response}",
+            f"usage {gated.request.provider} {gated.request.model} {has_response}",
             "A response of model %r %s.",
-            gated.request_model,
+            gated.request.model,
             what,
         )
 
@@ -226,9 +221,9 @@ def _complete(gated: GatedCall, call: ModelCall | None) -> ModelCall:
     return msgspec.structs.replace(
         call or ModelCall(),
         response_id=gated.response_id,
-        provider=gated.provider,
-        request_model=gated.request_model,
-        operation=gated.operation,
+        provider=gated.request.provider,
+        request_model=gated.request.model,
+        operation=gated.request.operation,
         start_time_unix_nano=gated.start_time_unix_nano,
         end_time_unix_nano=gated.end_time_unix_nano,
     )

@@ -18,11 +18,11 @@ from otelbudget.errors import BudgetConfigError, BudgetExceededError
 from otelbudget.genai import counting, semconv
 from otelbudget.genai.reading import read_call
 from otelbudget.genai.usage import ModelCall
-from otelbudget.live import gates
 from otelbudget.live.accounting import Accounting, hex_trace_id
 from otelbudget.live.calls import IN_GATE, CallState, GatedCall, calls_around
 from otelbudget.live.emitter import Emitter
 from otelbudget.live.gatekeeper import Gatekeeper, write_decision
+from otelbudget.live.gates import active
 from otelbudget.live.spans import Link
 from otelbudget.live.stats import ProcessorStats
 from otelbudget.live.told import Told
@@ -82,9 +82,9 @@ class BudgetSpanProcessor(SpanProcessor):
         self._stop_scopes = frozenset(stop_scopes)
         self._stops: dict[str, bool] = {}
         self._is_place_checked = False
-        self._is_watching = not gates.is_disabled()
+        self._is_watching = not active.is_disabled()
         if self._is_watching:
-            gates.activate(self._gatekeeper)
+            active.activate(self._gatekeeper)
             _renew_locks_after_fork(self._accounting)
 
     @classmethod
@@ -146,7 +146,7 @@ class BudgetSpanProcessor(SpanProcessor):
     def shutdown(self) -> None:
         """Stop watching: neither gates nor spans are counted or stopped from now on."""
         self._is_watching = False
-        gates.deactivate(self._gatekeeper)
+        active.deactivate(self._gatekeeper)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """True; nothing is buffered."""

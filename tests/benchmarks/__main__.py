@@ -29,8 +29,8 @@ from otelbudget.budgets.engine import Admission, Engine
 from otelbudget.genai.reading import read_call
 from otelbudget.genai.usage import TokenUsage
 from otelbudget.ingest import ReadReport, read_traces
-from otelbudget.live import gates
 from otelbudget.live.gates.gated import Passage
+from otelbudget.live.request import Request
 from otelbudget.pricing.billing import Charge, UnknownModel
 from otelbudget.pricing.book import PriceBook
 from otelbudget.store.spans import Content, SpanRow
@@ -134,9 +134,9 @@ def live(table: Table) -> None:
 
 
 def pass_gate() -> None:
-    Passage.open(
-        gates.gatekeepers(), provider="openai", request_model="gpt-4o", operation="chat"
-    ).release()
+    passage = Passage.open(Request("openai", "gpt-4o", "chat"))
+    if passage is not None:
+        passage.release()
 
 
 def admit_and_settle() -> Callable[[], object]:

@@ -2,16 +2,18 @@
 
 import logging
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextvars import Token
 from typing import Any, Self
 from uuid import uuid4
 
 from otelbudget.errors import OtelBudgetError
 from otelbudget.genai.usage import ModelCall
-from otelbudget.live.calls import IN_GATE, GatedCall
+from otelbudget.live.calls import IN_GATE, GatedCall, calls_around
 from otelbudget.live.gatekeeper import Gatekeeper
-from otelbudget.live.gates.response import is_last_event, read_response
+from otelbudget.live.gates import active
+from otelbudget.live.gates.response import is_last_event, merged, read_response
+from otelbudget.live.request import Request
 
 logger = logging.getLogger("otelbudget")
 
@@ -31,30 +33,25 @@ class Passage:
         self._token: Token[tuple[GatedCall, ...]] | None = None
 
     @classmethod
-    def open(
-        cls,
-        gatekeepers: tuple[Gatekeeper, ...],
-        *,
-        provider: str,
-        request_model: str | None,
-        operation: str,
-    ) -> "Passage":
-        """Ask every gatekeeper for admission.
+    def open(cls, request: Request) -> "Passage | None":
+        """Ask every active gatekeeper for admission of a request that asks a model.
+
+        Returns:
+            The passage; None where nobody watches, or where the request belongs to a call that is
+            already inside a gate.
 
         Raises:
             BudgetExceededError: One of them refused; the others have taken the call back.
             UnknownModelError: The model has no known price and must not be called.
         """
+        gatekeepers = active.gatekeepers()
+        if not gatekeepers or calls_around():
+            return None
         calls: list[tuple[Gatekeeper, GatedCall]] = []
         call_id = uuid4().hex
         for gatekeeper in gatekeepers:
             try:
-                call = gatekeeper.begin(
-                    call_id=call_id,
-                    provider=provider,
-                    request_model=request_model,
-                    operation=operation,
-                )
+                call = gatekeeper.begin(call_id, request)
             except OtelBudgetError:
                 cls(tuple(calls)).release(was_sent=False)
                 raise
@@ -82,8 +79,35 @@ class Passage:
         for gatekeeper, call in self._calls:
             gatekeeper.release(call, was_sent=was_sent)
 
+    def run(self, call: Callable[[], Any], read: Callable[[Any, "Passage"], Any]) -> Any:
+        """Make the call inside the gate.
+
+        Args:
+            call: Sends the request.
+            read: Settles by the result or leaves a tap on it; returns what the caller gets.
+        """
+        try:
+            with self:
+                result = call()
+        except BaseException as error:
+            self.failed(error)
+            raise
+        return read(result, self)
+
+    async def run_async(
+        self, call: Callable[[], Awaitable[Any]], read: Callable[[Any, "Passage"], Any]
+    ) -> Any:
+        """As `run`, for a request that is awaited."""
+        try:
+            with self:
+                result = await call()
+        except BaseException as error:
+            self.failed(error)
+            raise
+        return read(result, self)
+
     def failed(self, error: BaseException) -> None:
-        """The request ended in an error of the SDK."""
+        """The request ended in an error of the SDK: release it if that cannot have been billed."""
         status = getattr(error, "status_code", None)
         if isinstance(status, int) and 400 <= status < 500:  # noqa: PLR2004 - HTTP client errors
             self.release()
@@ -99,15 +123,7 @@ class Passage:
             return
         if read is None:
             return
-        seen = self._seen
-        if seen is None:
-            self._seen = read
-        else:
-            self._seen = ModelCall(
-                response_id=seen.response_id or read.response_id,
-                response_model=seen.response_model or read.response_model,
-                usage=read.usage or seen.usage,
-            )
+        self._seen = read if self._seen is None else merged(self._seen, read)
 
     def settle(self) -> None:
         """Charge the call by what was read so far; later settlements change nothing."""
@@ -134,9 +150,17 @@ class Passage:
         """
         events = stream._iterator  # noqa: SLF001 - where the SDK's streams keep their events
         stream._iterator = (  # noqa: SLF001
-            _tap_async(events, self) if hasattr(events, "__anext__") else _tap(events, self)
+            self.tap_async(events) if hasattr(events, "__anext__") else self.tap_sync(events)
         )
         weakref.finalize(stream, self.drop)
+
+    def tap_sync(self, events: Iterable[Any]) -> Iterator[Any]:
+        """The events, each read before it is handed on."""
+        return _tap(events, self)
+
+    def tap_async(self, events: AsyncIterable[Any]) -> AsyncIterator[Any]:
+        """The events, each read before it is handed on."""
+        return _tap_async(events, self)
 
     def guard(self, read: Callable[[], object]) -> None:
         """Run code of ours at a response; its faults are logged and the response is handed on."""
@@ -151,7 +175,7 @@ class Passage:
             gatekeeper.failed(where)
 
 
-def _tap(events: Iterator[Any], passage: Passage) -> Iterator[Any]:
+def _tap(events: Iterable[Any], passage: Passage) -> Iterator[Any]:
     try:
         for event in events:
             passage.see(event)
@@ -167,7 +191,7 @@ def _tap(events: Iterator[Any], passage: Passage) -> Iterator[Any]:
     passage.settle()
 
 
-async def _tap_async(events: AsyncIterator[Any], passage: Passage) -> AsyncIterator[Any]:
+async def _tap_async(events: AsyncIterable[Any], passage: Passage) -> AsyncIterator[Any]:
     try:
         async for event in events:
             passage.see(event)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec.structs import astuple
+
 from otelbudget.genai.usage import ModelCall, TokenUsage
 
 
@@ -24,6 +26,20 @@ def read_response(body: object) -> ModelCall | None:
         response_model=_text(_get(response, "model")),
         usage=_usage(response),
         service_tier=_tier(response),
+    )
+
+
+def merged(seen: ModelCall, read: ModelCall) -> ModelCall:
+    """What the events of a stream tell together: counts are running totals, so the largest counts."""
+    usage = seen.usage or read.usage
+    if seen.usage is not None and read.usage is not None:
+        pairs = zip(astuple(seen.usage), astuple(read.usage), strict=True)
+        usage = TokenUsage(*map(max, pairs))
+    return ModelCall(
+        response_id=seen.response_id or read.response_id,
+        response_model=seen.response_model or read.response_model,
+        usage=usage,
+        service_tier=read.service_tier or seen.service_tier,
     )
 
 
