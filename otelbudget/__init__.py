@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         BudgetConfigError,
         BudgetExceededError,
         BudgetFacts,
+        EnforcementError,
         OtelBudgetError,
         OtelBudgetWarning,
         StoreError,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         TraceReadError,
         UnknownModelError,
     )
+    from otelbudget.live.check import check, guarded
     from otelbudget.live.processor import BudgetSpanProcessor
     from otelbudget.pricing.billing import UnknownModel
     from otelbudget.store.exporter import DuckDBSpanExporter
@@ -35,6 +37,7 @@ _MODULE_OF = {
     "BudgetSpanProcessor": "otelbudget.live.processor",
     "Budgets": "otelbudget.budgets.config",
     "DuckDBSpanExporter": "otelbudget.store.exporter",
+    "EnforcementError": "otelbudget.errors",
     "Mode": "otelbudget.budgets.config",
     "OtelBudgetError": "otelbudget.errors",
     "OtelBudgetWarning": "otelbudget.errors",
@@ -43,6 +46,8 @@ _MODULE_OF = {
     "TraceReadError": "otelbudget.errors",
     "UnknownModel": "otelbudget.pricing.billing",
     "UnknownModelError": "otelbudget.errors",
+    "check": "otelbudget.live.check",
+    "guarded": "otelbudget.live.check",
 }
 
 __all__ = [
@@ -53,6 +58,7 @@ __all__ = [
     "BudgetSpanProcessor",
     "Budgets",
     "DuckDBSpanExporter",
+    "EnforcementError",
     "Mode",
     "OtelBudgetError",
     "OtelBudgetWarning",
@@ -61,6 +67,8 @@ __all__ = [
     "TraceReadError",
     "UnknownModel",
     "UnknownModelError",
+    "check",
+    "guarded",
 ]
 
 

@@ -30,14 +30,19 @@ class BudgetFacts:
     Attributes:
         budget: Name of the budget.
         scope: What the budget is counted by, as {key: value}, such as {"trace": "5b8e…"}.
-        kind: Kind of the limit: "cost_usd", "tokens" or "calls".
+        kind: Kind of the limit: "cost_usd", "tokens", "calls" or "tool_calls".
         limit: The limit, in US dollars for "cost_usd", else a count.
-        usage: What the scope had used, in the unit of `limit`; at least `limit`.
+        usage: What the scope had used, in the unit of `limit`; at least `limit` unless the call was
+            refused for its `estimate`.
         trace_id: Trace of the refused call as 32 hex digits, or None outside any trace.
         agent: Name of the agent that made the refused call, or None where the spans name none.
         spent_by_model: List cost in US dollars of the scope's calls by model.
-        estimated_usd: The part of a "cost_usd" usage that rests on a ceiling price because the
-            model has no known price, in US dollars.
+        estimated_usd: The part of a "cost_usd" usage that is estimated, because a model has no
+            known price or a call did not tell its usage, in US dollars.
+        held: What was held for calls in flight, in the unit of `limit`.
+        estimate: What the refused call may use at most, in the unit of `limit`, where that did not
+            fit into what was left; None where the limit was used up already.
+        calls_in_flight: Calls of the scope that had not ended; what they use is still to come.
     """
 
     budget: str
@@ -49,30 +54,41 @@ class BudgetFacts:
     agent: str | None = None
     spent_by_model: Mapping[str, Decimal] = field(default_factory=dict)
     estimated_usd: Decimal = Decimal(0)
+    held: Decimal = Decimal(0)
+    estimate: Decimal | None = None
+    calls_in_flight: int = 0
 
     @property
     def overage(self) -> Decimal:
-        """How far the usage is above the limit, in the limit's unit; 0 when exactly at it."""
-        return self.usage - self.limit
+        """How far the usage is above the limit, in the limit's unit; 0 when not above it."""
+        return max(self.usage - self.limit, Decimal(0))
 
     def sentence(self) -> str:
         """One sentence: what happened, the two numbers with units, what to do."""
         scope = ", ".join(f"{key} {value}" for key, value in self.scope.items())
         estimated = (
-            f", of which {display_usd(self.estimated_usd)} USD at a ceiling price"
+            f", of which {display_usd(self.estimated_usd)} USD estimated"
             if self.estimated_usd
             else ""
         )
+        used = f"{display(self.kind, self.usage)} of {display(self.kind, self.limit)}"
+        if self.estimate is None:
+            return (
+                f"Budget {self.budget!r} ({scope}) is used up: {used} {unit(self.kind)}"
+                f"{estimated}; raise the limit or start a new run."
+            )
         return (
-            f"Budget {self.budget!r} ({scope}) is used up: "
-            f"{display(self.kind, self.usage)} of {display(self.kind, self.limit)} {unit(self.kind)}"
-            f"{estimated}; raise the limit or start a new run."
+            f"Budget {self.budget!r} ({scope}) has no room for this call: {used} "
+            f"{unit(self.kind)} used{estimated}, {display(self.kind, self.held)} held for "
+            f"{self.calls_in_flight} calls in flight, and this one may use "
+            f"{display(self.kind, self.estimate)}; lower its cap on output, wait for the calls in "
+            "flight, or raise the limit."
         )
 
 
 def unit(kind: str) -> str:
-    """The unit of a limit kind for a sentence: "USD", "tokens" or "calls"."""
-    return "USD" if kind == "cost_usd" else kind
+    """The unit of a limit kind for a sentence: "USD", "tokens", "calls" or "tool calls"."""
+    return "USD" if kind == "cost_usd" else kind.replace("_", " ")
 
 
 def display(kind: str, amount: Decimal) -> str:
@@ -112,7 +128,7 @@ class BudgetExceededError(OtelBudgetError, RuntimeError):
 
     @property
     def kind(self) -> str:
-        """Kind of the limit: "cost_usd", "tokens" or "calls"."""
+        """Kind of the limit: "cost_usd", "tokens", "calls" or "tool_calls"."""
         return self.facts.kind
 
     @property
@@ -166,6 +182,21 @@ class UnknownModelError(OtelBudgetError, RuntimeError):
         )
         self.provider = provider
         self.model = model
+
+
+class EnforcementError(OtelBudgetError, RuntimeError):
+    """A check of this environment showed that a used-up budget would not stop every call.
+
+    Attributes:
+        failures: One sentence for each check that failed.
+    """
+
+    def __init__(self, failures: Sequence[str]) -> None:
+        super().__init__(
+            f"{len(failures)} check(s) of enforcement failed: {' '.join(failures)} "
+            "Run 'budget-audit doctor' for all of them."
+        )
+        self.failures = tuple(failures)
 
 
 class BudgetConfigError(OtelBudgetError, ValueError):
@@ -246,6 +277,7 @@ __all__: Sequence[str] = [
     "BudgetConfigError",
     "BudgetExceededError",
     "BudgetFacts",
+    "EnforcementError",
     "OtelBudgetError",
     "OtelBudgetWarning",
     "StoreBusyError",

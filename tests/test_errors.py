@@ -29,8 +29,8 @@ FACTS = BudgetFacts(
 
 def test_the_sentence_gives_both_numbers_and_the_remedy() -> None:
     assert str(BudgetExceededError(FACTS)) == (
-        "Budget 'per-run' (trace 5b8e) is used up: 0.30 of 0.25 USD, of which 0.10 USD at a "
-        "ceiling price; raise the limit or start a new run."
+        "Budget 'per-run' (trace 5b8e) is used up: 0.30 of 0.25 USD, of which 0.10 USD "
+        "estimated; raise the limit or start a new run."
     )
 
 
@@ -44,6 +44,26 @@ def test_a_count_is_no_money(kind: str) -> None:
         f"Budget 'b' (trace t) is used up: 7 of 5 {kind}; raise the limit or start a new run."
     )
     assert (error.overage, error.spent_usd, error.budget_usd) == (Decimal(2), None, None)
+
+
+def test_a_call_without_room_is_told_what_is_held_and_what_it_may_use() -> None:
+    facts = BudgetFacts(
+        "b",
+        {"trace": "t"},
+        "cost_usd",
+        limit=Decimal("0.30"),
+        usage=Decimal("0.1"),
+        held=Decimal("0.15"),
+        estimate=Decimal("0.1"),
+        calls_in_flight=2,
+    )
+
+    assert str(BudgetExceededError(facts)) == (
+        "Budget 'b' (trace t) has no room for this call: 0.10 of 0.30 USD used, 0.15 held for "
+        "2 calls in flight, and this one may use 0.10; lower its cap on output, wait for the calls "
+        "in flight, or raise the limit."
+    )
+    assert facts.overage == 0
 
 
 @pytest.mark.parametrize(

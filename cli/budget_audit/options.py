@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from otelbudget.audit.replay import REPLAYED_KINDS
 from otelbudget.budgets.config import Budget, LimitKind
 from otelbudget.errors import BudgetConfigError
 
@@ -43,9 +44,11 @@ class Limit(click.ParamType[tuple[LimitKind, str]]):
         if isinstance(value, tuple):
             return value
         kind, separator, amount = str(value).partition("=")
-        if not separator or kind not in set(LimitKind):
+        if not separator or kind not in REPLAYED_KINDS:
             self.fail(
-                f"{value!r}; write KIND=AMOUNT, where KIND is {', '.join(LimitKind)}", param, ctx
+                f"{value!r}; write KIND=AMOUNT, where KIND is {', '.join(REPLAYED_KINDS)}",
+                param,
+                ctx,
             )
         try:
             budget_of([(LimitKind(kind), amount)])
@@ -87,13 +90,17 @@ class SweepRange(click.ParamType[tuple[LimitKind, Decimal, Decimal, int]]):
         try:
             lowest, highest, count = numbers.split(":")
             parsed = LimitKind(kind), Decimal(lowest), Decimal(highest), int(count)
-            is_right = 0 < parsed[1] <= parsed[2] and 2 <= parsed[3] <= self._most  # noqa: PLR2004 - both ends
+            is_right = (
+                parsed[0] in REPLAYED_KINDS
+                and 0 < parsed[1] <= parsed[2]
+                and 2 <= parsed[3] <= self._most  # noqa: PLR2004 - both ends
+            )
         except (ValueError, InvalidOperation):
             is_right = False
         if not is_right:
             self.fail(
                 f"{value!r}; write KIND=FROM:TO:COUNT with 0 < FROM <= TO and COUNT from 2 to "
-                f"{self._most}, where KIND is {', '.join(LimitKind)}",
+                f"{self._most}, where KIND is {', '.join(REPLAYED_KINDS)}",
                 param,
                 ctx,
             )

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import msgspec
 
 from otelbudget.budgets.config import Budget, Budgets, LimitKind
-from otelbudget.budgets.engine import Admission, Engine, Refusal
+from otelbudget.budgets.decisions import Admission, Refusal
+from otelbudget.budgets.engine import Engine
 from otelbudget.budgets.ledger import MemoryLedger
 from otelbudget.genai.usage import ModelCall, TokenUsage
 from otelbudget.pricing.billing import Charge, UnknownModel, bill
@@ -24,6 +25,9 @@ from otelbudget.store import sql
 from otelbudget.store.store import Store
 
 _load = partial(sql.load, "otelbudget.audit")
+
+REPLAYED_KINDS = (LimitKind.COST_USD, LimitKind.TOKENS, LimitKind.CALLS)
+"""The limits that a replay of model calls can decide about."""
 
 
 class RecordedCall(NamedTuple):

@@ -100,7 +100,7 @@ def _row(call: RecordedCall, kind: LimitKind) -> tuple[str, str, int, int, int, 
             amount = charge.counted_pusd
         case LimitKind.TOKENS:
             amount = charge.tokens
-        case LimitKind.CALLS:
+        case LimitKind.CALLS | LimitKind.TOOL_CALLS:
             amount = 1
     return (
         call.trace_id,

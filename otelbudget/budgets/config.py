@@ -37,11 +37,13 @@ class LimitKind(StrEnum):
         COST_USD: List cost, known when a call ends.
         TOKENS: Input and output tokens, known when a call ends.
         CALLS: Model calls, known when a call starts.
+        TOOL_CALLS: Calls of tools, known when a call starts.
     """
 
     COST_USD = "cost_usd"
     TOKENS = "tokens"
     CALLS = "calls"
+    TOOL_CALLS = "tool_calls"
 
 
 PER_TRACE = "trace"
@@ -53,7 +55,12 @@ class Budget:
     """A named set of limits; the first one that is used up closes it.
 
     A limit closes when usage is at it or above. Usage is what ended calls used, so calls in flight
-    at that moment still finish: the overshoot is at most what they use.
+    at that moment still finish: the overshoot is at most what they use. With `reserve` a call is
+    admitted only where usage, the estimates of the calls in flight and its own stay within the
+    limit, so nothing passes it as long as estimates are upper bounds.
+
+    A used-up limit on tool calls refuses tools, not models; only where a tool was called all the
+    same, since nothing could stop it, is the next model call refused.
 
     Attributes:
         name: Name in errors, events and metrics.
@@ -62,6 +69,8 @@ class Budget:
         mode: What happens when it is used up.
         limits: The limits by kind: pico-USD for "cost_usd", else a count.
         warn_at: Utilizations, each above 0 and at most 1, that are reported once per scope.
+        reserve: An estimate of each call is held while it is in flight.
+        cancel_in_flight: Calls in flight on asyncio end when a limit on cost or tokens is used up.
     """
 
     name: str
@@ -69,6 +78,8 @@ class Budget:
     mode: Mode
     limits: Mapping[LimitKind, int]
     warn_at: tuple[Decimal, ...]
+    reserve: bool
+    cancel_in_flight: bool
 
     def __init__(  # noqa: PLR0913 - one argument for each key of the budgets file
         self,
@@ -76,10 +87,13 @@ class Budget:
         cost_usd: str | int | Decimal | None = None,
         tokens: int | None = None,
         calls: int | None = None,
+        tool_calls: int | None = None,
         name: str = "budget",
         per: str | None = PER_TRACE,
         mode: Mode | str = Mode.ENFORCE,
         warn_at: Sequence[str | int | Decimal] = DEFAULT_WARN_AT,
+        reserve: bool = False,
+        cancel_in_flight: bool = False,
     ) -> None:
         """Make a budget.
 
@@ -87,10 +101,14 @@ class Budget:
             cost_usd: Limit on list cost in US dollars, as text or Decimal so that it is exact.
             tokens: Limit on input and output tokens together.
             calls: Limit on model calls.
+            tool_calls: Limit on calls of tools.
             name: Name in errors, events and metrics.
             per: "trace", or None for a tier.
             mode: "off", "audit" or "enforce".
             warn_at: Utilizations that are reported once per scope.
+            reserve: Hold an estimate of each call while it is in flight.
+            cancel_in_flight: End the calls in flight on asyncio when a limit on cost or tokens is
+                used up. What they would have answered is lost, and usually billed.
 
         Raises:
             BudgetConfigError: A value is not allowed, or there is no limit at all.
@@ -98,17 +116,22 @@ class Budget:
         limits: dict[LimitKind, int] = {}
         if cost_usd is not None:
             limits[LimitKind.COST_USD] = _money(cost_usd)
-        if tokens is not None:
-            limits[LimitKind.TOKENS] = _whole(tokens, "tokens")
-        if calls is not None:
-            limits[LimitKind.CALLS] = _whole(calls, "calls")
+        for kind, count in (
+            (LimitKind.TOKENS, tokens),
+            (LimitKind.CALLS, calls),
+            (LimitKind.TOOL_CALLS, tool_calls),
+        ):
+            if count is not None:
+                limits[kind] = _whole(count, str(kind))
         if not limits:
-            raise BudgetConfigError("a budget needs a limit: cost_usd, tokens or calls")
+            raise BudgetConfigError("a budget needs a limit: cost_usd, tokens, calls or tool_calls")
         object.__setattr__(self, "name", _name(name))
         object.__setattr__(self, "per", _per(per))
         object.__setattr__(self, "mode", _mode(mode))
         object.__setattr__(self, "limits", limits)
         object.__setattr__(self, "warn_at", _warn_at(warn_at))
+        object.__setattr__(self, "reserve", _flag(reserve, "reserve"))
+        object.__setattr__(self, "cancel_in_flight", _flag(cancel_in_flight, "cancel_in_flight"))
 
     def with_mode(self, mode: Mode | str) -> "Budget":
         """The same budget in another mode."""
@@ -124,7 +147,8 @@ class Budget:
         }
         per = {} if self.per is None else {"per": self.per}
         warn_at = [str(ratio) for ratio in self.warn_at]
-        return {**per, "mode": str(self.mode), **limits, "warn_at": warn_at}
+        flags = {"reserve": self.reserve, "cancel_in_flight": self.cancel_in_flight}
+        return {**per, "mode": str(self.mode), **limits, "warn_at": warn_at, **flags}
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +251,11 @@ _BUDGET_KEYS: Mapping[str, _Key] = {
     "max_tokens": _Key("tokens", _integer),
     "max_calls": _Key("calls", _integer),
     "max_steps": _Key("calls", _integer),
+    "max_tool_calls": _Key("tool_calls", _integer),
+    "max_nested_tool_calls": _Key("tool_calls", _integer),
     "warn_at": _Key("warn_at"),
+    "reserve": _Key("reserve"),
+    "cancel_in_flight": _Key("cancel_in_flight"),
 }
 
 
@@ -314,6 +342,12 @@ def _money(value: str | int | Decimal) -> int:
 def _whole(value: object, key: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_LIMIT:
         raise BudgetConfigError(f"is {value!r}, allowed are whole numbers from 0", key=key)
+    return value
+
+
+def _flag(value: object, key: str) -> bool:
+    if not isinstance(value, bool):
+        raise BudgetConfigError(f"is {value!r}, allowed are true and false", key=key)
     return value
 
 

@@ -21,7 +21,11 @@ class Account:
         estimated_pusd: The part of it that rests on a ceiling price, in pico-USD.
         tokens: Input and output tokens.
         calls: Calls admitted.
+        tool_calls: Calls of tools admitted, or made all the same.
         denied: Calls refused.
+        in_flight: Calls admitted that have not ended.
+        held_pusd: Estimates of the calls in flight, in pico-USD; kept apart from what was used.
+        held_tokens: Estimates of the calls in flight, in tokens.
         corrected: Calls that were charged and taken back, because a span that ended later showed
             that it had told of the same tokens.
         warned: How many of the budget's warning thresholds have been reported, by limit kind.
@@ -42,6 +46,9 @@ class Account:
         "cost_pusd",
         "denied",
         "estimated_pusd",
+        "held_pusd",
+        "held_tokens",
+        "in_flight",
         "is_exceeded",
         "key",
         "scope",
@@ -50,6 +57,7 @@ class Account:
         "spent_by_model",
         "tokens",
         "tokens_mark",
+        "tool_calls",
         "warned",
     )
 
@@ -60,7 +68,11 @@ class Account:
         self.estimated_pusd = 0
         self.tokens = 0
         self.calls = 0
+        self.tool_calls = 0
         self.denied = 0
+        self.in_flight = 0
+        self.held_pusd = 0
+        self.held_tokens = 0
         self.corrected = 0
         self.warned: dict[LimitKind, int] | None = None
         self.is_exceeded = False
@@ -78,6 +90,18 @@ class Account:
                 return self.tokens
             case LimitKind.CALLS:
                 return self.calls
+            case LimitKind.TOOL_CALLS:
+                return self.tool_calls
+
+    def held(self, kind: LimitKind) -> int:
+        """What is held for calls in flight, in the unit of a limit kind; 0 for counts."""
+        match kind:
+            case LimitKind.COST_USD:
+                return self.held_pusd
+            case LimitKind.TOKENS:
+                return self.held_tokens
+            case LimitKind.CALLS | LimitKind.TOOL_CALLS:
+                return 0
 
     def add(self, charge: Charge) -> None:
         """Add what one call used."""
@@ -98,13 +122,17 @@ class Account:
 
     def take_back(self, charge: Charge) -> None:
         """Undo `add`, and the call itself; nothing goes below zero."""
+        self.subtract(charge)
+        self.calls = max(0, self.calls - 1)
+        self.corrected += 1
+
+    def subtract(self, charge: Charge) -> None:
+        """Undo `add`; nothing goes below zero."""
         cost = charge.counted_pusd
         if charge.list_cost_pusd is None:
             self.estimated_pusd = max(0, self.estimated_pusd - cost)
         self.cost_pusd = max(0, self.cost_pusd - cost)
         self.tokens = max(0, self.tokens - charge.tokens)
-        self.calls = max(0, self.calls - 1)
-        self.corrected += 1
         model = charge.model or "(unnamed)"
         if model not in self.spent_by_model:
             model = _OTHER_MODELS

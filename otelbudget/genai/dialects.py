@@ -298,6 +298,9 @@ BUCKETS: Mapping[str, str] = {"input": "input_tokens", "output": "output_tokens"
 CACHE_EXCLUSIVE_DOCUMENTS = frozenset({"anthropic", "bedrock"})
 """Keys of a document with the words of a provider whose input leaves cached tokens out."""
 
+TOOL_NAMES = (semconv.TOOL_NAME, "tool.name", "traceloop.entity.name", "ai.toolCall.name")
+"""What names the tool that a span calls."""
+
 ONLY_WITH: Mapping[str, tuple[str, ...]] = {
     "input_tokens": ("com.anthropic.claude_code", "claude_code"),
     "output_tokens": ("com.anthropic.claude_code", "claude_code"),

@@ -114,6 +114,21 @@ def read_agent(attributes: Mapping[str, Any]) -> str | None:
     )
 
 
+def read_tool(attributes: Mapping[str, Any]) -> str | None:
+    """The tool whose call a span tells of, "" where it names none; None for other spans."""
+    for key in dialects.FIELDS["operation"]:
+        operation = attributes.get(key)
+        if isinstance(operation, str):
+            if (
+                dialects.OPERATION_ALIASES.get(operation, operation)
+                != semconv.EXECUTE_TOOL_OPERATION
+            ):
+                return None
+            names = (_name(attributes.get(name)) for name in dialects.TOOL_NAMES)
+            return next(filter(None, names), "")
+    return None
+
+
 def _find(  # noqa: C901 - run for every attribute of every span
     attributes: Mapping[str, Any], scope_name: str
 ) -> tuple[list[Any], tuple[str, ...]] | None:

@@ -4,13 +4,16 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from otelbudget.budgets.config import Mode
-from otelbudget.budgets.engine import Accounts, Admission, Engine, Notice, Refusal
+from otelbudget.budgets.decisions import Accounts, Admission, Hold, Notice, Refusal
+from otelbudget.budgets.engine import Engine
 from otelbudget.genai import counting, semconv
-from otelbudget.genai.usage import ModelCall
+from otelbudget.genai.usage import ModelCall, TokenUsage
 from otelbudget.live.emitter import Emitter
+from otelbudget.live.estimates import Estimate, Estimator
+from otelbudget.live.request import Request
 from otelbudget.live.spans import MAX_LINKS, MAX_TRACES, Link, OpenTrace, SpanLinks
 from otelbudget.live.told import ResponseTwins, Told, Verdicts
-from otelbudget.pricing.billing import UnknownModel, bill
+from otelbudget.pricing.billing import Charge, UnknownModel, bill
 from otelbudget.pricing.book import PriceBook
 
 _MODEL_CALL_OPERATIONS = semconv.MODEL_CALL_OPERATIONS
@@ -48,6 +51,7 @@ class Accounting:
         corrected: Charges that were taken back.
         lock: Held around every use of `links` and of the ledger; reentrant.
         clock: Unix nanoseconds.
+        on_notice: Called with each notice before it is told, without the lock; or None.
     """
 
     def __init__(
@@ -72,14 +76,27 @@ class Accounting:
         self._responses = ResponseTwins()
         self._book = book
         self._unknown_model = unknown_model
+        self._estimator = Estimator(book, unknown_model)
+        self.on_notice: Callable[[Notice], None] | None = None
         stale = book.staleness(clock())
         if stale is not None:
             emitter.once("stale prices", "%s", stale)
 
-    def admit(self, trace_id: int) -> Admission | Refusal:
+    def admit(self, trace_id: int, hold: Hold | None = None) -> Admission | Refusal:
         """Decide about a call that is about to start."""
         with self.lock:
-            return self.engine.admit_to(self._accounts(trace_id))
+            return self.engine.admit_to(self.accounts(trace_id), hold)
+
+    def estimate(self, request: Request, told: TokenUsage | None = None) -> Estimate:
+        """What a request may use at most, with what a broken answer told of it."""
+        with self.lock:
+            return self._estimator.estimate(request, self.clock(), told)
+
+    def end_at_estimate(self, admission: Admission, estimate: Charge) -> Changes:
+        """Charge a gated call whose usage is unknown. Called with the lock held."""
+        changes = Changes()
+        changes.notices = self.engine.settle_at_estimate(admission, estimate)
+        return changes
 
     def end_span(self, told: Told, link: Link | None, *, is_failed: bool) -> Changes | None:
         """Count what a span told of a call when it ended. Called with the lock held."""
@@ -98,6 +115,7 @@ class Accounting:
 
     def end_gated(self, told: Told, admission: Admission) -> Changes:
         """Charge a gated call, now that its usage is known. Called with the lock held."""
+        self._estimator.learn(told.call)
         link = self.links.link(told.trace_id, told.span_id)
         verdicts: Verdicts = {}
         self._withdraw(link.explain() if link is not None else (), verdicts)
@@ -148,7 +166,14 @@ class Accounting:
         for told in changes.unpriced:
             if told.charge is not None:
                 self.emitter.unknown_price(told.call, told.charge)
-        self.emitter.tell(changes.notices)
+        self.tell_notices(changes.notices)
+
+    def tell_notices(self, notices: Sequence[Notice]) -> None:
+        """Tell the user what budgets have to say. Called without the lock."""
+        if self.on_notice is not None:
+            for notice in notices:
+                self.on_notice(notice)
+        self.emitter.tell(notices)
 
     def _tell_news(self) -> None:
         """Log what is otherwise only counted, once per cause."""
@@ -190,8 +215,11 @@ class Accounting:
         self.engine.ledger.renew_lock()
         self.lock = self.engine.ledger.lock
 
-    def _accounts(self, trace_id: int, tier: str | None = None) -> Accounts:
-        """What calls of a trace are counted on; kept with the trace while it is linked."""
+    def accounts(self, trace_id: int, tier: str | None = None) -> Accounts:
+        """What calls of a trace are counted on; kept with the trace while it is linked.
+
+        Called with the lock held.
+        """
         trace = self.links.trace(trace_id)
         if trace is None:
             return self._new_accounts(trace_id, tier)
@@ -326,7 +354,7 @@ class Accounting:
             charge = told.charge = bill(told.call, self._book, self._unknown_model)
         decision = None
         if admission is None:
-            accounts = told.accounts or self._accounts(told.trace_id, told.tier)
+            accounts = told.accounts or self.accounts(told.trace_id, told.tier)
             told.is_audited, notices = self.engine.charge(accounts, charge)
             decision = _AUDITED if told.is_audited else _ALLOWED
         else:
@@ -346,8 +374,8 @@ class Accounting:
 
 
 def hex_trace_id(trace_id: int) -> str:
-    """A trace id as 32 hex digits."""
-    return format(trace_id, "032x")
+    """A trace id as 32 hex digits; "(none)" for what is outside any trace, which is one scope."""
+    return format(trace_id, "032x") if trace_id else "(none)"
 
 
 def _told_above(link: Link, told: Told, trace: OpenTrace | None) -> list[Told]:

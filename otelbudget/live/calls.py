@@ -6,7 +6,7 @@ from enum import Enum, auto
 
 from opentelemetry.trace import Span
 
-from otelbudget.budgets.engine import Admission
+from otelbudget.budgets.decisions import Admission
 from otelbudget.live.request import Request
 
 
@@ -16,7 +16,8 @@ class CallState(Enum):
     Attributes:
         OPEN: Its response is not there yet, or still streams.
         SETTLED: Its usage is known and charged, by itself or by a span around it.
-        UNKNOWN: It ended and its usage could not be read; a span may still tell.
+        UNKNOWN: It ended and its usage could not be read, so it is charged at an estimate; a span
+            may still tell.
         RELEASED: The provider cannot have billed it.
     """
 
@@ -57,6 +58,10 @@ class GatedCall:
     end_time_unix_nano: int | None = None
     response_id: str | None = None
     state: CallState = CallState.OPEN
+
+    def is_open_to(self, *, is_known: bool) -> bool:
+        """Whether a settlement still counts: the first one, or a known one after an estimate."""
+        return self.state is CallState.OPEN or (is_known and self.state is CallState.UNKNOWN)
 
 
 # The calls whose gate the running code is inside of: empty outside of any gate.

@@ -8,14 +8,8 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Span
 
 from otelbudget.budgets.config import Budget, LimitKind
-from otelbudget.budgets.engine import (
-    Admission,
-    Engine,
-    Notice,
-    NoticeKind,
-    Refusal,
-    amount,
-)
+from otelbudget.budgets.decisions import Admission, Notice, NoticeKind, Refusal, amount
+from otelbudget.budgets.engine import Engine
 from otelbudget.errors import display, display_usd, unit
 from otelbudget.genai import semconv
 from otelbudget.genai.usage import ModelCall
@@ -99,6 +93,16 @@ class Emitter:
             self._told.add(cause)
             logger.log(level, message, *arguments)
 
+    def guessed(self, model: str | None, guesses: Sequence[str]) -> None:
+        """A call was reserved at an estimate that is no upper bound."""
+        self.once(
+            f"guess {model} {guesses}",
+            "What a call of model %r may cost is a guess (%s), so what is held for it may be too "
+            "little, and its budget may be passed by the rest.",
+            model,
+            ", ".join(guesses),
+        )
+
     def failed(self, where: str) -> None:
         """Log the exception being handled, a fault of ours, once per place."""
         self.faults += 1
@@ -146,10 +150,12 @@ def _sentence(notice: Notice) -> str:
             f"{used} of {limit} {unit(kind)}."
         )
     what = (
-        "its next model call is refused"
+        f"its next {'tool' if kind is LimitKind.TOOL_CALLS else 'model'} call is refused"
         if notice.budget.mode == "enforce"
         else "audit mode: calls go on"
     )
+    if notice.calls_in_flight and notice.ends_calls:
+        what += f"; {notice.calls_in_flight} in flight may still add to it"
     return (
         f"Budget {notice.budget.name!r} (trace {notice.scope}) is used up: "
         f"{used} of {limit} {unit(kind)}; {what}."

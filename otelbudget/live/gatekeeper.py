@@ -2,26 +2,49 @@
 
 from collections import deque
 
-import msgspec
 from opentelemetry import trace
 from opentelemetry.trace import Span
 
-from otelbudget.budgets.engine import Admission, Refusal
-from otelbudget.errors import BudgetExceededError, UnknownModelError
-from otelbudget.genai import dialects, semconv
+from otelbudget.budgets.config import Mode
+from otelbudget.budgets.decisions import Admission, Notice, Refusal
+from otelbudget.errors import BudgetExceededError, UnknownModelError, display_usd
 from otelbudget.genai.usage import ModelCall
-from otelbudget.live.accounting import Accounting, hex_trace_id
+from otelbudget.live.accounting import Accounting, Changes, hex_trace_id
 from otelbudget.live.calls import CallState, GatedCall
+from otelbudget.live.cancel import InFlight
+from otelbudget.live.estimates import Estimate
 from otelbudget.live.request import Request
 from otelbudget.live.told import Told
+from otelbudget.live.tools import ToolCalls
+from otelbudget.live.written import (
+    complete,
+    is_model_span,
+    write_call,
+    write_decision,
+    write_refusal,
+)
+from otelbudget.pricing.billing import usd
 
 
 class Gatekeeper:
-    """Admits calls at gates, and settles each once: by its response, else by a span."""
+    """Admits calls at gates, and settles each once: by its response, else by a span.
+
+    Attributes:
+        tools: Counts calls of tools.
+        is_ending_calls: Whether a used-up budget ends calls in flight.
+    """
 
     def __init__(self, accounting: Accounting) -> None:
         self._accounting = accounting
         self._dropped: deque[tuple[GatedCall, ModelCall | None]] = deque()
+        self._in_flight: dict[GatedCall, InFlight] = {}
+        self.tools = ToolCalls(accounting)
+        self.is_ending_calls = any(
+            budget.cancel_in_flight and budget.mode is Mode.ENFORCE
+            for budget in accounting.engine.budgets
+        )
+        if self.is_ending_calls:
+            accounting.on_notice = self.end_in_flight
 
     def begin(self, call_id: str, request: Request) -> GatedCall:
         """Admit a call that is about to leave the process.
@@ -40,6 +63,7 @@ class Gatekeeper:
             raise UnknownModelError(request.provider, request.model)
         span = trace.get_current_span()
         context = span.get_span_context()
+        estimate = accounting.estimate(request) if accounting.engine.is_reserving else None
         call = GatedCall(
             call_id=call_id,
             owner=self,
@@ -47,50 +71,70 @@ class Gatekeeper:
             trace_id=context.trace_id,
             span_id=context.span_id,
             is_orphan=getattr(span, "parent", None) is None,
-            admission=self._admission(span),
+            admission=self._admission(span, estimate),
             request=request,
             start_time_unix_nano=accounting.clock(),
         )
         with accounting.lock:
             accounting.links.begin_call(call)
+        if estimate is not None and estimate.guesses:
+            accounting.emitter.guessed(request.model, estimate.guesses)
         return call
 
-    def settle(self, gated: GatedCall, call: ModelCall | None) -> None:
+    def settle(
+        self, gated: GatedCall, call: ModelCall | None, *, is_whole: bool = True, sent: int = 1
+    ) -> None:
         """Charge a call by what its response, or a span, says it used.
 
-        Only the first settlement counts, save that a known usage replaces an unknown one.
+        Only the first settlement counts, save that a known usage replaces an estimate.
 
         Args:
             gated: The call.
             call: What was read; None where nothing could be read.
+            is_whole: Whether that is all the response had to say: a stream may have broken off.
+            sent: How often the request may have left.
         """
         accounting = self._accounting
-        is_known = call is not None and call.usage is not None
-        changes = None
+        is_known = is_whole and call is not None and call.usage is not None
+        estimate: Estimate | None = None
+        changes: Changes | None
         with accounting.lock:
-            if gated.state not in (CallState.OPEN, CallState.UNKNOWN):
+            if not gated.is_open_to(is_known=is_known):
                 return
-            if gated.state is CallState.UNKNOWN and not is_known:
-                return
+            self._in_flight.pop(gated, None)
             gated.state = CallState.SETTLED if is_known else CallState.UNKNOWN
             gated.end_time_unix_nano = accounting.clock()
             if call is not None:
                 gated.response_id = call.response_id or gated.response_id
-            complete = _complete(gated, call)
+            told = complete(gated, call if is_known else None)
             accounting.links.end_call(gated)
             if is_known:
-                told = Told(complete, gated.trace_id, gated.span_id, call_id=gated.call_id)
-                changes = accounting.end_gated(told, gated.admission)
-            elif accounting.is_told_above(gated.trace_id, gated.span_id):
-                gated.state = CallState.SETTLED
-                accounting.engine.release(gated.admission)
+                changes = accounting.end_gated(
+                    Told(told, gated.trace_id, gated.span_id, call_id=gated.call_id),
+                    gated.admission,
+                )
+            else:
+                partial = None if call is None else call.usage
+                estimate = accounting.estimate(gated.request, partial).times(sent)
+                changes = self._end_unknown(gated, estimate)
+            gated.request = gated.request.without_body()
             accounting.links.drop_if_quiet(gated.trace_id)
         accounting.tell(changes)
-        if not is_known:
-            self._tell_unknown(gated, has_response=call is not None)
-        _write_event(gated, complete)
+        if estimate is not None:
+            self._tell_unknown(gated, estimate, has_response=call is not None and is_whole)
+        write_call(gated, told, estimate)
         if is_known:
             gated.span = None
+
+    def _end_unknown(self, gated: GatedCall, estimate: Estimate) -> Changes | None:
+        """Charge an estimate, unless a span above told of the call already."""
+        accounting = self._accounting
+        if accounting.is_told_above(gated.trace_id, gated.span_id):
+            gated.state = CallState.SETTLED
+            accounting.engine.release(gated.admission)
+            return None
+        charge = estimate.charge(gated.request.model)
+        return accounting.end_at_estimate(gated.admission, charge)
 
     def settle_by_span(self, gated: GatedCall, call: ModelCall) -> None:
         """Settle a call by what a span tells of it, where that is known."""
@@ -108,6 +152,7 @@ class Gatekeeper:
         with accounting.lock:
             if gated.state is not CallState.OPEN:
                 return
+            self._in_flight.pop(gated, None)
             gated.state = CallState.RELEASED
             gated.end_time_unix_nano = accounting.clock()
             accounting.links.end_call(gated)
@@ -116,8 +161,9 @@ class Gatekeeper:
             accounting.engine.release(gated.admission)
         accounting.tell(changes)
         if was_sent:
-            _write_event(gated, _complete(gated, None))
+            write_call(gated, complete(gated, None))
         gated.span = None
+        gated.request = gated.request.without_body()
 
     def drop(self, gated: GatedCall, call: ModelCall | None) -> None:
         """Settle a call whose response was dropped, soon: with the next call or span.
@@ -135,40 +181,89 @@ class Gatekeeper:
             except IndexError:  # another thread was faster
                 return
             try:
-                self.settle(gated, call)
+                self.settle(gated, call, is_whole=False)
             except Exception:  # noqa: BLE001 - a fault of ours must not stop the next call
                 self.failed("settling a dropped response")
+
+    def watch(self, gated: GatedCall, in_flight: InFlight) -> None:
+        """Let a call on asyncio end when a budget that it counts on is used up."""
+        with self._accounting.lock:
+            if gated.state is CallState.OPEN:
+                self._in_flight[gated] = in_flight
+
+    def end_in_flight(self, notice: Notice) -> None:
+        """End the calls in flight that count on a budget that is used up, where it says so."""
+        if not (notice.ends_calls and notice.budget.cancel_in_flight):
+            return
+        key = (notice.budget.name, notice.scope)
+        with self._accounting.lock:
+            doomed = [
+                (gated, in_flight)
+                for gated, in_flight in self._in_flight.items()
+                if any(account.key == key for _, account in gated.admission.accounts)
+            ]
+        for gated, in_flight in doomed:
+            refusal = self._accounting.engine.peek_at(gated.admission.accounts)
+            if refusal is not None:
+                trace_id = hex_trace_id(gated.trace_id)
+                in_flight.end(BudgetExceededError(refusal.facts(trace_id=trace_id)))
+
+    def check(self) -> None:
+        """Refuse where the next model call would be refused; counts nothing.
+
+        Raises:
+            BudgetExceededError: A budget is used up.
+        """
+        span = trace.get_current_span()
+        accounting = self._accounting
+        with accounting.lock:
+            accounts = accounting.accounts(span.get_span_context().trace_id)
+            refusal = accounting.engine.peek_at(accounts)
+        if refusal is not None:
+            raise self._refused(span, refusal)
+
+    def check_tool(self) -> None:
+        """Refuse a call of a tool whose budget is used up, else count it.
+
+        Raises:
+            BudgetExceededError: A budget is used up.
+        """
+        span = trace.get_current_span()
+        context = span.get_span_context()
+        refusal = self.tools.check(context.trace_id, context.span_id)
+        if refusal is not None:
+            raise self._refused(span, refusal)
 
     def failed(self, where: str) -> None:
         """Log a fault of ours that is being handled, once per place."""
         self._accounting.emitter.failed(where)
 
-    def _tell_unknown(self, gated: GatedCall, *, has_response: bool) -> None:
+    def _tell_unknown(self, gated: GatedCall, estimate: Estimate, *, has_response: bool) -> None:
         what = (
-            "came without usage, so its tokens and cost are unknown; for streams of chat "
-            "completions set stream_options={'include_usage': True}"
+            "came without usage; for streams of chat completions set "
+            "stream_options={'include_usage': True}"
             if has_response
-            else "did not arrive, so what the provider bills for it is unknown"
+            else "did not arrive, or not to its end"
         )
         self._accounting.emitter.once(
             f"usage {gated.request.provider} {gated.request.model} {has_response}",
-            "A response of model %r %s.",
+            "A response of model %r %s. It counts as an estimated %s USD until a span tells more.",
             gated.request.model,
             what,
+            display_usd(usd(estimate.cost_pusd)),
         )
 
-    def _admission(self, span: Span) -> Admission:
+    def _admission(self, span: Span, estimate: Estimate | None) -> Admission:
         """The admission of the span that already stands for this call, else a new one."""
         accounting = self._accounting
         context = span.get_span_context()
         if not context.is_valid:
             accounting.emitter.once(
                 "no trace",
-                "A model call was made outside any trace, where no per-trace budget can hold; "
-                "open a span around the run.",
+                "A model call was made outside any trace; all such calls of this process count "
+                "together as the trace '(none)'. Open a span around each run.",
             )
-            return Admission(())
-        if _is_model_span(span) and getattr(span, "parent", None) is None:
+        elif is_model_span(span) and getattr(span, "parent", None) is None:
             accounting.emitter.once(
                 "no run",
                 "A model call is a trace of its own, so no per-trace budget adds up; open a span "
@@ -177,12 +272,17 @@ class Gatekeeper:
         with accounting.lock:
             link = accounting.links.link(context.trace_id, context.span_id)
             admission = accounting.links.take_admission(link)
+            if admission is not None and estimate is not None:
+                accounting.engine.release(
+                    admission
+                )  # it could hold nothing: now the request is here
+                admission = None
         if admission is not None:
             return admission
-        decision = accounting.admit(context.trace_id)
+        decision = accounting.admit(context.trace_id, estimate.hold if estimate else None)
         if isinstance(decision, Refusal):
             raise self._refused(span, decision)
-        write_decision(span, decision)
+        write_decision(span, decision, estimate)
         accounting.emitter.admitted(decision)
         return decision
 
@@ -191,69 +291,12 @@ class Gatekeeper:
         context = span.get_span_context()
         with accounting.lock:
             link = accounting.links.link(context.trace_id, context.span_id)
-        if _is_model_span(span):
-            span.set_attribute(semconv.DECISION, str(semconv.Decision.DENIED))
-            span.set_attribute(semconv.BUDGET, refusal.budget.name)
+        if is_model_span(span):
+            write_refusal(span, refusal)
         accounting.emitter.refused(refusal, span)
-        agent = link.agent if link is not None else None
         return BudgetExceededError(
-            refusal.facts(trace_id=hex_trace_id(context.trace_id), agent=agent)
+            refusal.facts(
+                trace_id=hex_trace_id(context.trace_id) if context.is_valid else None,
+                agent=link.agent if link is not None else None,
+            )
         )
-
-
-def write_decision(span: Span, admission: Admission) -> None:
-    """Write on a model call's span whether it was allowed, or would have been refused."""
-    if _is_model_span(span):
-        decision = semconv.Decision.AUDITED if admission.is_audited else semconv.Decision.ALLOWED
-        span.set_attribute(semconv.DECISION, str(decision))
-
-
-def _is_model_span(span: Span) -> bool:
-    attributes = getattr(span, "attributes", None) or {}
-    return (
-        span.is_recording()
-        and attributes.get(semconv.OPERATION_NAME) in semconv.MODEL_CALL_OPERATIONS
-    )
-
-
-def _complete(gated: GatedCall, call: ModelCall | None) -> ModelCall:
-    """The call as its gate knows it, filled up with what was read."""
-    return msgspec.structs.replace(
-        call or ModelCall(),
-        response_id=gated.response_id,
-        provider=gated.request.provider,
-        request_model=gated.request.model,
-        operation=gated.request.operation,
-        start_time_unix_nano=gated.start_time_unix_nano,
-        end_time_unix_nano=gated.end_time_unix_nano,
-    )
-
-
-def _write_event(gated: GatedCall, call: ModelCall) -> None:
-    """Write the call on the span that was current at the gate, for audit and replay."""
-    span = gated.span
-    if span is None or not span.is_recording():
-        return
-    attributes: dict[str, str | int | None] = {
-        semconv.CALL_ID: gated.call_id,
-        semconv.CALL_START: gated.start_time_unix_nano,
-        semconv.OPERATION_NAME: call.operation,
-        semconv.PROVIDER_NAME: call.provider,
-        semconv.REQUEST_MODEL: call.request_model,
-        semconv.RESPONSE_MODEL: call.response_model,
-        semconv.RESPONSE_ID: call.response_id,
-        dialects.FIELDS["service_tier"][0]: call.service_tier,
-    }
-    if gated.state is CallState.RELEASED:
-        attributes[semconv.CALL_RELEASED] = True
-    if call.usage is not None:
-        counts = msgspec.structs.asdict(call.usage)
-        attributes |= {
-            key: counts[part] or (None if part not in _ALWAYS_WRITTEN else 0)
-            for part, key in dialects.USAGE.items()
-        }
-    known = {key: value for key, value in attributes.items() if value is not None}
-    span.add_event(semconv.CALL_EVENT, known, timestamp=gated.end_time_unix_nano)
-
-
-_ALWAYS_WRITTEN = ("input_tokens", "output_tokens")

@@ -7,7 +7,8 @@ from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 
 from otelbudget.budgets.config import Budget, LimitKind, Mode
-from otelbudget.budgets.engine import Engine, amount
+from otelbudget.budgets.decisions import amount
+from otelbudget.budgets.engine import Engine
 from otelbudget.genai import semconv
 from otelbudget.genai.usage import ModelCall, TokenUsage
 from otelbudget.pricing.billing import PUSD_PER_USD, Charge

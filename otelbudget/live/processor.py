@@ -13,7 +13,8 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import Status, StatusCode
 
 from otelbudget.budgets.config import Budget, Budgets, Mode
-from otelbudget.budgets.engine import Engine, Refusal
+from otelbudget.budgets.decisions import Refusal
+from otelbudget.budgets.engine import Engine
 from otelbudget.errors import BudgetConfigError, BudgetExceededError
 from otelbudget.genai import counting, semconv
 from otelbudget.genai.reading import read_call
@@ -21,11 +22,13 @@ from otelbudget.genai.usage import ModelCall
 from otelbudget.live.accounting import Accounting, hex_trace_id
 from otelbudget.live.calls import IN_GATE, CallState, GatedCall, calls_around
 from otelbudget.live.emitter import Emitter
-from otelbudget.live.gatekeeper import Gatekeeper, write_decision
+from otelbudget.live.gatekeeper import Gatekeeper
 from otelbudget.live.gates import active
+from otelbudget.live.request import request_of_span
 from otelbudget.live.spans import Link
 from otelbudget.live.stats import ProcessorStats
 from otelbudget.live.told import Told
+from otelbudget.live.written import write_decision, write_refusal
 from otelbudget.pricing.billing import UnknownModel
 from otelbudget.pricing.book import PriceBook
 
@@ -79,6 +82,7 @@ class BudgetSpanProcessor(SpanProcessor):
             clock=clock,
         )
         self._gatekeeper = Gatekeeper(self._accounting)
+        self._tools = self._gatekeeper.tools
         self._stop_scopes = frozenset(stop_scopes)
         self._stops: dict[str, bool] = {}
         self._is_place_checked = False
@@ -178,26 +182,39 @@ class BudgetSpanProcessor(SpanProcessor):
         if inside is not None:
             span.set_attribute(semconv.CALL_ID, inside.call_id)
             return None
-        is_call = attributes and attributes.get(_OPERATION_NAME) in _MODEL_CALL_OPERATIONS
-        if is_call and self._is_stopped_at_start(_scope_name(span)):
-            return self._admit(span, trace_id, link)
+        return self._decide(span, attributes, link) if attributes else None
+
+    def _decide(self, span: Span, attributes: Mapping[str, Any], link: Link) -> Refusal | None:
+        """Count a model's or a tool's span that no gate covers; the budget that refuses it."""
+        trace_id = span.context.trace_id
+        if attributes.get(_OPERATION_NAME) in _MODEL_CALL_OPERATIONS:
+            if self._is_stopped_at_start(_scope_name(span)):
+                return self._admit(span, attributes, link)
+        elif self._tools.is_limited:
+            is_stoppable = self._is_stopped_at_start(_scope_name(span))
+            return self._tools.start(attributes, trace_id, link, is_stoppable=is_stoppable)
         return None
 
     def _own_call(self) -> GatedCall | None:
         """The open call of this processor whose gate the running code is inside of."""
         return next((call for call in calls_around() if call.owner is self._gatekeeper), None)
 
-    def _admit(self, span: Span, trace_id: int, link: Link) -> Refusal | None:
+    def _admit(self, span: Span, attributes: Mapping[str, Any], link: Link) -> Refusal | None:
         accounting = self._accounting
+        estimate = (
+            accounting.estimate(request_of_span(attributes))
+            if accounting.engine.is_reserving
+            else None
+        )
         with accounting.lock:
             link.admission = accounting.links.take_admission(link.parent)
         if link.admission is not None:
             return None
-        decision = accounting.admit(trace_id)
+        decision = accounting.admit(span.context.trace_id, estimate.hold if estimate else None)
         if isinstance(decision, Refusal):
             return decision
         link.admission = decision
-        write_decision(span, decision)
+        write_decision(span, decision, estimate)
         accounting.emitter.admitted(decision)
         return None
 
@@ -236,8 +253,7 @@ class BudgetSpanProcessor(SpanProcessor):
                 agent=link.agent if link is not None else None,
             )
         )
-        span.set_attribute(semconv.DECISION, str(semconv.Decision.DENIED))
-        span.set_attribute(semconv.BUDGET, refusal.budget.name)
+        write_refusal(span, refusal)
         span.set_attribute(semconv.REFUSED_AT_START, value=True)
         accounting.emitter.refused(refusal, span)
         span.set_status(Status(StatusCode.ERROR, str(error)))
@@ -269,6 +285,8 @@ class BudgetSpanProcessor(SpanProcessor):
             link = accounting.links.close(trace_id, span_id)
             if link is not None and link.admission is not None:
                 accounting.release(link)
+            if self._tools.is_limited and attributes:
+                self._tools.end(attributes, trace_id, link)
             accounting.links.drop_if_quiet(trace_id)
         finally:
             lock.release()

@@ -67,6 +67,22 @@ class Request(msgspec.Struct, frozen=True):
     body: object = None
     attempts: int = 1
 
+    def without_body(self) -> "Request":
+        """The request without what is sent, to be kept."""
+        return self if self.body is None else msgspec.structs.replace(self, body=None)
+
+
+def request_of_span(attributes: Mapping[str, Any]) -> Request:
+    """The request that a span of a model call says it will make, as far as it says so."""
+    provider, model = attributes.get(semconv.PROVIDER_NAME), attributes.get(semconv.REQUEST_MODEL)
+    cap = attributes.get(semconv.REQUEST_MAX_TOKENS)
+    return Request(
+        provider if isinstance(provider, str) else "",
+        model if isinstance(model, str) else None,
+        str(attributes.get(semconv.OPERATION_NAME)),
+        {_CAPS[0]: cap},
+    )
+
 
 class Size(msgspec.Struct, frozen=True):
     """How large a request and its answer can be.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from otelbudget.budgets.engine import Accounts, Admission
+from otelbudget.budgets.decisions import Accounts, Admission
 from otelbudget.live.calls import CallState, GatedCall
 from otelbudget.live.told import Told, UsageTwins
 
@@ -36,6 +36,7 @@ class Link(msgspec.Struct, eq=False):
         inside: The gated call inside which it started, or None.
         unread: The last gated call at or below it, which it fills in where that is still unknown.
         admission: The call that was admitted when it started, for spans that are stopped there.
+        tool: Name of the tool whose counted call it is, "" where it has none; None for other spans.
     """
 
     parent: "Link | None" = None
@@ -48,6 +49,7 @@ class Link(msgspec.Struct, eq=False):
     told: Told | None = None
     unread: GatedCall | None = None
     admission: Admission | None = None
+    tool: str | None = None
 
     def lineage(self) -> Iterator["Link"]:
         """The span and its ancestors, innermost first."""

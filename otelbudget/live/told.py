@@ -5,7 +5,7 @@ from itertools import islice
 
 import msgspec
 
-from otelbudget.budgets.engine import Accounts
+from otelbudget.budgets.decisions import Accounts
 from otelbudget.genai import counting
 from otelbudget.genai.usage import ModelCall
 from otelbudget.pricing.billing import Charge

@@ -41,8 +41,26 @@ def message(call: Call) -> dict[str, Any]:
 
 def message_events(call: Call) -> Iterator[bytes]:
     """The events of a streamed message: input usage in the first, output usage near the end."""
-    for kind, fields in _events(call):
+    for kind, fields in events(call):
         yield sse.event({"type": kind, **fields}, kind)
+
+
+def events(call: Call) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The types of the events of a streamed message, each with its other fields."""
+    reply = call.reply
+    first = _message(call, [], None)
+    if reply.with_usage:
+        # The first event counts the output so far, as Anthropic does; the last one is the total.
+        first["usage"] = _input_usage(reply) | {"output_tokens": min(1, reply.output_tokens)}
+    yield "message_start", {"message": first}
+    for index, block in enumerate(_blocks(call)):
+        yield from _block_events(reply, index, block)
+    delta = {"stop_reason": "tool_use" if reply.tool_calls else "end_turn", "stop_sequence": None}
+    # Counts of the last event are those of the whole message, not of what came since the first.
+    totals = _input_counts(reply) | _output_usage(reply)
+    counts = {"usage": totals} if reply.with_usage else {}
+    yield "message_delta", {"delta": delta, **counts}
+    yield "message_stop", {}
 
 
 def usage(reply: Reply) -> dict[str, Any]:
@@ -105,23 +123,6 @@ def _blocks(call: Call) -> list[dict[str, Any]]:
         }
         for index, tool in enumerate(call.reply.tool_calls)
     ]
-
-
-def _events(call: Call) -> Iterator[tuple[str, dict[str, Any]]]:
-    reply = call.reply
-    first = _message(call, [], None)
-    if reply.with_usage:
-        # The first event counts the output so far, as Anthropic does; the last one is the total.
-        first["usage"] = _input_usage(reply) | {"output_tokens": min(1, reply.output_tokens)}
-    yield "message_start", {"message": first}
-    for index, block in enumerate(_blocks(call)):
-        yield from _block_events(reply, index, block)
-    delta = {"stop_reason": "tool_use" if reply.tool_calls else "end_turn", "stop_sequence": None}
-    # Counts of the last event are those of the whole message, not of what came since the first.
-    totals = _input_counts(reply) | _output_usage(reply)
-    counts = {"usage": totals} if reply.with_usage else {}
-    yield "message_delta", {"delta": delta, **counts}
-    yield "message_stop", {}
 
 
 def _block_events(

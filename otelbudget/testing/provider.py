@@ -1,46 +1,25 @@
-"""A model provider on 127.0.0.1 that answers as OpenAI and Anthropic do, and costs nothing."""
+"""A model provider on 127.0.0.1 that answers as the large ones do, and costs nothing."""
 
 import hashlib
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Self
 
-from otelbudget.testing import anthropic_messages, openai_chat, openai_responses
-from otelbudget.testing.replies import Billed, Call, Reply, Request, Usage
+from otelbudget.testing.endpoints import NOT_FOUND, Endpoint, endpoint_of
+from otelbudget.testing.replies import Billed, Call, Reply, Request
 from otelbudget.testing.server import Answer, Server
 
 Replies = Reply | Iterable[Reply] | Callable[[Request], Reply]
 """One answer for every call, answers in order, or a function that is asked for each."""
 
 
-class _Endpoint(NamedTuple):
-    plain: Callable[[Call], Mapping[str, Any]]
-    events: Callable[[Call], Iterator[bytes]] | None
-    error: Callable[[int, str | None, str], Mapping[str, Any]]
-    counts_output: bool = True
-
-
-_ENDPOINTS = {
-    "/chat/completions": _Endpoint(
-        openai_chat.completion, openai_chat.completion_events, openai_chat.error
-    ),
-    "/responses": _Endpoint(
-        openai_responses.response, openai_responses.response_events, openai_chat.error
-    ),
-    "/embeddings": _Endpoint(openai_chat.embeddings, None, openai_chat.error, counts_output=False),
-    "/messages": _Endpoint(
-        anthropic_messages.message, anthropic_messages.message_events, anthropic_messages.error
-    ),
-}
-
-
 class FakeProvider:
     """A provider for tests: it answers as told, and keeps what it was asked and would bill.
 
-    It serves POST on any path that ends in /chat/completions, /responses, /embeddings or
-    /messages, so OpenAI, Azure, compatible servers and Anthropic can share one. Ids of answers
+    It serves POST on any path that ends as those of OpenAI, Azure, compatible servers, Anthropic,
+    Gemini (Google AI and Vertex AI) or Bedrock do, so all of them can share one. Ids of answers
     are made from `seed` and the order of arrival: two providers of one test that must not repeat
     each other's ids take different seeds.
 
@@ -109,6 +88,16 @@ class FakeProvider:
         return self.url
 
     @property
+    def google_base_url(self) -> str:
+        """What `genai.Client(http_options={"base_url": ...})` takes."""
+        return self.url
+
+    @property
+    def bedrock_endpoint_url(self) -> str:
+        """What `boto3.client("bedrock-runtime", endpoint_url=...)` takes."""
+        return self.url
+
+    @property
     def requests(self) -> list[Request]:
         """Every request so far, in order of arrival."""
         with self._lock:
@@ -143,22 +132,22 @@ class FakeProvider:
             self._in_flight_peak = max(self._in_flight_peak, self._in_flight)
             reply_to = self._reply
         key = hashlib.sha256(f"{self._seed}/{index}".encode()).hexdigest()[:24]
-        endpoint = _endpoint(request)
+        endpoint = endpoint_of(request)
         if endpoint is None:
             reply = _refusal(404, f"The fake provider serves no {request.path}")
-            endpoint = _ENDPOINTS["/chat/completions"]
+            endpoint = NOT_FOUND
         else:
             reply = _chosen(reply_to, request)
         if self._closing.wait(reply.latency_seconds):
             return Answer(reply.status, None)
         call = Call(request, reply, reply.key or key)
         if reply.is_billed:
-            usage = reply.usage if endpoint.counts_output else Usage(reply.input_tokens, 0)
+            usage = endpoint.billed(call)
             with self._lock:
                 self._billed[index] = Billed(call.model, usage)
         return self._rendered(endpoint, call)
 
-    def _rendered(self, endpoint: _Endpoint, call: Call) -> Answer:
+    def _rendered(self, endpoint: Endpoint, call: Call) -> Answer:
         reply = call.reply
         headers = {"x-request-id": f"req_{call.key}", "request-id": f"req_{call.key}"}
         headers |= reply.headers
@@ -167,7 +156,9 @@ class FakeProvider:
         if not reply.is_billed:
             body = endpoint.error(reply.status, reply.error_message, call.key)
             return Answer(reply.status, body, headers)
-        if endpoint.events is None or not call.request.is_streamed:
+        is_streamed = endpoint.events is not None and call.request.is_streamed
+        headers = {**endpoint.headers(call, is_streamed=is_streamed), **headers}
+        if endpoint.events is None or not is_streamed:
             return Answer(reply.status, endpoint.plain(call), headers)
         events = itertools.islice(endpoint.events(call), reply.break_after_events)
         ends_cleanly = reply.break_after_events is None
@@ -204,14 +195,6 @@ class _InOrder:
             for reply in self._replies:
                 return reply
         return _refusal(500, "The fake provider has no reply left; give it more replies")
-
-
-def _endpoint(request: Request) -> _Endpoint | None:
-    path = request.path.partition("?")[0]
-    for ending, endpoint in _ENDPOINTS.items():
-        if path.endswith(ending):
-            return endpoint
-    return None
 
 
 def _chosen(reply_to: Callable[[Request], Reply], request: Request) -> Reply:

@@ -1,8 +1,13 @@
 """What a fake provider is asked and what it answers, free of any wire format."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+_MODEL_IN_PATH = re.compile(r"/(?:deployments|models?)/([^/:?]+)")
+_STREAMED_PATH = re.compile(r":streamGenerateContent$|/model/[^/]+/[a-z-]+-stream$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +26,21 @@ class Request:
 
     @property
     def model(self) -> str:
-        """Model the request names, by its body or its Azure deployment; "" where it names none."""
+        """Model the request names, "" where it names none.
+
+        OpenAI and Anthropic name it in the body; Azure, Google and Bedrock in the path.
+        """
         named = self.body.get("model")
         if isinstance(named, str):
             return named
-        _, found, rest = self.path.partition("/deployments/")
-        return rest.split("/")[0] if found else ""
+        found = _MODEL_IN_PATH.search(self.path)
+        return unquote(found[1]) if found else ""
 
     @property
     def is_streamed(self) -> bool:
-        """Whether the answer is asked for as server-sent events."""
-        return self.body.get("stream") is True
+        """Whether the answer is asked for as a stream of events."""
+        path = self.path.partition("?")[0]
+        return self.body.get("stream") is True or _STREAMED_PATH.search(path) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +70,8 @@ class Usage:
         audio_input_tokens: Part of `input_tokens` that was audio.
         audio_output_tokens: Part of `output_tokens` that was audio.
         web_searches: Searches the provider made for the call.
+        image_input_tokens: Part of `input_tokens` that was images.
+        image_output_tokens: Part of `output_tokens` that was images.
     """
 
     input_tokens: int
@@ -72,6 +83,8 @@ class Usage:
     audio_input_tokens: int = 0
     audio_output_tokens: int = 0
     web_searches: int = 0
+    image_input_tokens: int = 0
+    image_output_tokens: int = 0
 
 
 _PARTS = {
@@ -79,6 +92,8 @@ _PARTS = {
     "cache_write_1h_input_tokens": "cache_write_input_tokens",
     "audio_input_tokens": "input_tokens",
     "audio_output_tokens": "output_tokens",
+    "image_input_tokens": "input_tokens",
+    "image_output_tokens": "output_tokens",
 }
 """Counts that are part of another one."""
 
@@ -100,7 +115,8 @@ class Reply:
     """One answer of a fake provider.
 
     Token counts follow the OpenTelemetry rule: input includes caches, output includes reasoning.
-    Anthropic's own format counts input without caches; they are subtracted on that wire.
+    Anthropic and Bedrock count input without caches, Gemini counts output without thoughts; these are
+    subtracted on those wires.
 
     Attributes:
         input_tokens: All input tokens, cache reads and writes included.
@@ -110,9 +126,15 @@ class Reply:
         reasoning_output_tokens: Part of `output_tokens` spent on reasoning.
         cache_write_1h_input_tokens: Part of `cache_write_input_tokens` kept for an hour; only
             Anthropic's format has a place for it.
-        audio_input_tokens: Part of `input_tokens` that was audio; only chat completions have it.
-        audio_output_tokens: Part of `output_tokens` that was audio; only chat completions have it.
-        web_searches: Searches the provider makes for the call; messages and responses tell of them.
+        audio_input_tokens: Part of `input_tokens` that was audio; only chat completions and Gemini
+            have it.
+        audio_output_tokens: Part of `output_tokens` that was audio; as above.
+        image_input_tokens: Part of `input_tokens` that was images; only Gemini has it.
+        image_output_tokens: Part of `output_tokens` that was images; only Gemini has it.
+        tool_use_input_tokens: Part of `input_tokens` that tools of the provider brought; only
+            Gemini has it.
+        web_searches: Searches the provider makes for the call; messages, responses and Gemini tell
+            of them.
         service_tier: Tier of service that answers, such as "flex" or "priority"; None for the
             provider's usual one.
         text: What the model says.
@@ -140,6 +162,9 @@ class Reply:
     cache_write_1h_input_tokens: int = field(default=0, kw_only=True)
     audio_input_tokens: int = field(default=0, kw_only=True)
     audio_output_tokens: int = field(default=0, kw_only=True)
+    image_input_tokens: int = field(default=0, kw_only=True)
+    image_output_tokens: int = field(default=0, kw_only=True)
+    tool_use_input_tokens: int = field(default=0, kw_only=True)
     web_searches: int = field(default=0, kw_only=True)
     service_tier: str | None = field(default=None, kw_only=True)
     text: str = "This is a reply from the fake provider."
@@ -174,6 +199,8 @@ class Reply:
                 raise ValueError(f"{whole} includes {what}, so it cannot be less")
         if self.text_chunks < 1:
             raise ValueError("text_chunks is at least 1")
+        if not 0 <= self.tool_use_input_tokens <= self.input_tokens:
+            raise ValueError("input_tokens includes tool use input, so it cannot be less")
         if self.web_searches < 0:
             raise ValueError("web_searches is a count of 0 or more")
 
@@ -190,6 +217,8 @@ class Reply:
             self.audio_input_tokens,
             self.audio_output_tokens,
             self.web_searches,
+            self.image_input_tokens,
+            self.image_output_tokens,
         )
 
     @property

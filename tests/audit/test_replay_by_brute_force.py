@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otelbudget.audit.calls import build_model_calls
-from otelbudget.audit.replay import RecordedCall, recorded_calls, replay
+from otelbudget.audit.replay import REPLAYED_KINDS, RecordedCall, recorded_calls, replay
 from otelbudget.audit.sweep import sweep
 from otelbudget.budgets.config import Budget, Budgets, LimitKind
 from otelbudget.pricing.billing import Charge, UnknownModel, usd
 from otelbudget.pricing.book import PriceBook
 from otelbudget.store.store import Store
 
-KINDS = list(LimitKind)
+KINDS = list(REPLAYED_KINDS)
 
 
 class Made(NamedTuple):

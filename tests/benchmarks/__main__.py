@@ -25,7 +25,8 @@ from otelbudget.audit.calls import build_model_calls
 from otelbudget.audit.replay import recorded_calls, replay
 from otelbudget.audit.sweep import log_spaced, sweep
 from otelbudget.budgets.config import Budgets, LimitKind
-from otelbudget.budgets.engine import Admission, Engine
+from otelbudget.budgets.decisions import Admission
+from otelbudget.budgets.engine import Engine
 from otelbudget.genai.reading import read_call
 from otelbudget.genai.usage import TokenUsage
 from otelbudget.ingest import ReadReport, read_traces

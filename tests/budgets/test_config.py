@@ -100,7 +100,7 @@ WRONG_FILES: dict[str, tuple[str | bytes, str | None, str]] = {
     "unknown-budget-key": (
         _in_a("max_cost: 1"),
         "budgets.a.max_cost",
-        "allowed are per, mode, max_cost_usd, max_tokens, max_calls, max_steps, warn_at",
+        "allowed are per, mode, max_cost_usd, max_tokens, max_calls, max_steps, max_tool_calls",
     ),
     "per": (_in_a("per: user.id, max_calls: 1"), "budgets.a.per", "'trace'"),
     "mode": (_in_a("mode: loud, max_calls: 1"), "budgets.a.mode", "off, audit, enforce"),

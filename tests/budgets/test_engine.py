@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otelbudget.budgets.config import Budget, LimitKind, Mode
-from otelbudget.budgets.engine import Admission, Engine, NoticeKind, Refusal
+from otelbudget.budgets.decisions import Admission, NoticeKind, Refusal
+from otelbudget.budgets.engine import Engine
 from otelbudget.budgets.ledger import Account, MemoryLedger
 from otelbudget.pricing.billing import Charge
 

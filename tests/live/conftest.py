@@ -11,12 +11,15 @@ from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 
 from otelbudget import Budget, Budgets, BudgetSpanProcessor
+from otelbudget.budgets.ledger import Account
 from otelbudget.testing import FakeProvider, Reply
 
 # gpt-4o: 2.50 USD/Mtok * 20_000 + 10 USD/Mtok * 5_000 = 0.05 USD + 0.05 USD
 TEN_CENTS = Reply(input_tokens=20_000, output_tokens=5_000)
 # text-embedding-3-small: 0.02 USD/Mtok * 5_000_000 = 0.10 USD
 TEN_CENTS_OF_EMBEDDINGS = Reply(input_tokens=5_000_000, output_tokens=0)
+
+UsageOf = Callable[[BudgetSpanProcessor], tuple[int, int, int]]
 
 _ARGUMENTS: dict[str, dict[str, Any]] = {
     "chat": {"model": "gpt-4o", "messages": [{"role": "user", "content": "hello"}]},
@@ -164,17 +167,34 @@ def watch(provider: TracerProvider) -> Callable[..., BudgetSpanProcessor]:
 
 
 @pytest.fixture
-def usage_of() -> Callable[[BudgetSpanProcessor], tuple[int, int, int]]:
+def usage_of(account_of: Callable[[BudgetSpanProcessor], Account]) -> UsageOf:
     """Calls, tokens and pico-USD of the one account a processor has, read at rest.
+
+    Tokens are 0 where they are estimated, and the money is what is known.
+    """
+
+    def read(processor: BudgetSpanProcessor) -> tuple[int, int, int]:
+        account = account_of(processor)
+        is_known = not account.estimated_pusd
+        known_pusd = account.cost_pusd - account.estimated_pusd
+        return account.calls, account.tokens if is_known else 0, known_pusd
+
+    return read
+
+
+@pytest.fixture
+def account_of() -> Callable[[BudgetSpanProcessor], Account]:
+    """The one account a processor has, read at rest.
 
     What was dropped is settled with the next span, so a span passes first.
     """
 
-    def read(processor: BudgetSpanProcessor) -> tuple[int, int, int]:
+    def read(processor: BudgetSpanProcessor) -> Account:
         bystander = TracerProvider()
         bystander.add_span_processor(processor)
         bystander.get_tracer("app").start_span("bystander").end()
         [(_, account)] = processor.engine.ledger.accounts()
-        return account.calls, account.tokens, account.cost_pusd
+        assert (account.in_flight, account.held_pusd, account.held_tokens) == (0, 0, 0)
+        return account
 
     return read

@@ -95,14 +95,17 @@ def test_the_tightest_budget_wins_and_is_named(
     assert refusal.value.budget == "tight"
 
 
-def test_a_call_outside_any_trace_goes_on_and_is_reported_once(
+def test_calls_outside_any_trace_count_together_and_are_stopped(
     watch: Watch, client: OpenAI, ten_cents: FakeProvider, caplog: pytest.LogCaptureFixture
 ) -> None:
-    watch(Budget(calls=0))
+    watch(Budget(calls=2))
     _chat(client)
     _chat(client)
+    with pytest.raises(BudgetExceededError) as refusal:
+        _chat(client)
 
     assert ten_cents.request_count == 2
+    assert (refusal.value.scope, refusal.value.trace_id) == ({"trace": "(none)"}, None)
     assert sum("outside any trace" in message for message in caplog.messages) == 1
 
 
@@ -235,7 +238,7 @@ def test_an_unknown_model_counts_at_a_ceiling_price_and_says_so(
     watch(Budget(cost_usd="0.01"))
     with tracer.start_as_current_span("run"):
         _chat(client, UNKNOWN)
-        with pytest.raises(BudgetExceededError, match="at a ceiling price") as refusal:
+        with pytest.raises(BudgetExceededError, match=r"6\.00 USD estimated") as refusal:
             _chat(client, UNKNOWN)
 
     facts = refusal.value.facts

@@ -10,7 +10,13 @@ from budget_audit import loading, options
 from budget_audit.formats import documents, tables
 from budget_audit.formats.rows import flat
 from budget_audit.formats.write import Answer, write
-from otelbudget.audit.replay import RecordedCall, false_stops, recorded_calls, replay
+from otelbudget.audit.replay import (
+    REPLAYED_KINDS,
+    RecordedCall,
+    false_stops,
+    recorded_calls,
+    replay,
+)
 from otelbudget.audit.select import keep_scopes, keep_where
 from otelbudget.audit.spend import input_facts
 from otelbudget.audit.sweep import log_spaced, sweep
@@ -84,6 +90,7 @@ def command(
     keep_scopes(store, since, until)
     calls, timeless = recorded_calls(store, book, budgets.unknown_model)
     _note_unpriced(report, calls, budgets)
+    _note_not_replayed(report, budgets)
     result = replay(calls, budgets, timeless)
     points = () if range_ is None else sweep(store, calls, range_[0], log_spaced(*range_))
     good = false_stops(store, result)
@@ -105,6 +112,20 @@ def _note_unpriced(report: ReadReport, calls: Sequence[RecordedCall], budgets: B
             f"calls of {unpriced[0]!r} have no known price and count {counts} toward money limits",
             len(unpriced),
         )
+
+
+def _note_not_replayed(report: ReadReport, budgets: Budgets) -> None:
+    """Say which parts of a budgets file a replay of recorded calls leaves out."""
+    for budget in budgets.budgets:
+        left_out = [f"max_{kind}" for kind in budget.limits if kind not in REPLAYED_KINDS]
+        left_out += ["reserve"] if budget.reserve else []
+        if left_out:
+            report.warn(
+                "not_replayed",
+                f"{', '.join(left_out)} of budget {budget.name!r} acts live only; the replay "
+                "decides by its other limits, without holding estimates",
+                len(left_out),
+            )
 
 
 def _budgets(

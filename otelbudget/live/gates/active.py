@@ -22,6 +22,8 @@ DISABLED_VARIABLE = "OTELBUDGET_DISABLED"
 _GATES = {
     "openai": "otelbudget.live.gates.openai",
     "anthropic": "otelbudget.live.gates.anthropic",
+    "google.genai._api_client": "otelbudget.live.gates.google_genai",
+    "botocore.client": "otelbudget.live.gates.botocore",
 }
 
 

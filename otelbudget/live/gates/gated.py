@@ -10,8 +10,9 @@ from uuid import uuid4
 from otelbudget.errors import OtelBudgetError
 from otelbudget.genai.usage import ModelCall
 from otelbudget.live.calls import IN_GATE, GatedCall, calls_around
+from otelbudget.live.cancel import InFlight
 from otelbudget.live.gatekeeper import Gatekeeper
-from otelbudget.live.gates import active
+from otelbudget.live.gates import active, failures
 from otelbudget.live.gates.response import is_last_event, merged, read_response
 from otelbudget.live.request import Request
 
@@ -23,12 +24,15 @@ class Passage:
 
     Args:
         calls: The call as each gatekeeper admitted it.
+        attempts: How often the SDK sends the request at most.
     """
 
-    __slots__ = ("__weakref__", "_calls", "_seen", "_token")
+    __slots__ = ("__weakref__", "_attempts", "_calls", "_in_flight", "_seen", "_token")
 
-    def __init__(self, calls: tuple[tuple[Gatekeeper, GatedCall], ...]) -> None:
+    def __init__(self, calls: tuple[tuple[Gatekeeper, GatedCall], ...], attempts: int = 1) -> None:
         self._calls = calls
+        self._attempts = attempts
+        self._in_flight: InFlight | None = None
         self._seen: ModelCall | None = None
         self._token: Token[tuple[GatedCall, ...]] | None = None
 
@@ -59,7 +63,7 @@ class Passage:
                 gatekeeper.failed("a gate")
                 continue
             calls.append((gatekeeper, call))
-        return cls(tuple(calls))
+        return cls(tuple(calls), request.attempts)
 
     def __enter__(self) -> Self:
         self._token = IN_GATE.set(tuple(call for _, call in self._calls))
@@ -97,22 +101,40 @@ class Passage:
     async def run_async(
         self, call: Callable[[], Awaitable[Any]], read: Callable[[Any, "Passage"], Any]
     ) -> Any:
-        """As `run`, for a request that is awaited."""
+        """As `run`, for a request that is awaited.
+
+        Raises:
+            BudgetExceededError: The budget was used up meanwhile, and ends its calls in flight.
+        """
+        self._watch()
         try:
             with self:
-                result = await call()
+                result = await self._wait(call())
         except BaseException as error:
             self.failed(error)
             raise
         return read(result, self)
 
+    def _watch(self) -> None:
+        """Let a used-up budget end the call, where one wants that and asyncio runs."""
+        keepers = [
+            (gatekeeper, call) for gatekeeper, call in self._calls if gatekeeper.is_ending_calls
+        ]
+        in_flight = InFlight.here() if keepers else None
+        if in_flight is not None:
+            self._in_flight = in_flight
+            for gatekeeper, call in keepers:
+                gatekeeper.watch(call, in_flight)
+
+    def _wait(self, awaitable: Awaitable[Any]) -> Awaitable[Any]:
+        return awaitable if self._in_flight is None else self._in_flight.wait(awaitable)
+
     def failed(self, error: BaseException) -> None:
         """The request ended in an error of the SDK: release it if that cannot have been billed."""
-        status = getattr(error, "status_code", None)
-        if isinstance(status, int) and 400 <= status < 500:  # noqa: PLR2004 - HTTP client errors
+        if not failures.may_be_billed(error):
             self.release()
         else:
-            self.settle()
+            self.settle(is_whole=False, sent=self._attempts if failures.is_repeated(error) else 1)
 
     def see(self, event: object) -> None:
         """Read a response, or the next event of a stream."""
@@ -125,11 +147,16 @@ class Passage:
             return
         self._seen = read if self._seen is None else merged(self._seen, read)
 
-    def settle(self) -> None:
-        """Charge the call by what was read so far; later settlements change nothing."""
+    def settle(self, *, is_whole: bool = True, sent: int = 1) -> None:
+        """Charge the call by what was read so far; later settlements change nothing.
+
+        Args:
+            is_whole: Whether nothing more can come: what a broken stream told is not all.
+            sent: How often the request may have left.
+        """
         for gatekeeper, call in self._calls:
             try:
-                gatekeeper.settle(call, self._seen)
+                gatekeeper.settle(call, self._seen, is_whole=is_whole, sent=sent)
             except Exception:  # noqa: BLE001 - a fault of ours must not lose the user's answer
                 gatekeeper.failed("settling a call")
 
@@ -162,6 +189,16 @@ class Passage:
         """The events, each read before it is handed on."""
         return _tap_async(events, self)
 
+    async def waits(self, events: AsyncIterable[Any]) -> AsyncIterator[Any]:
+        """The events; a used-up budget may end the wait for the next one."""
+        ahead = aiter(events)
+        while True:
+            try:
+                event = await self._wait(anext(ahead))
+            except StopAsyncIteration:
+                return
+            yield event
+
     def guard(self, read: Callable[[], object]) -> None:
         """Run code of ours at a response; its faults are logged and the response is handed on."""
         try:
@@ -186,14 +223,14 @@ def _tap(events: Iterable[Any], passage: Passage) -> Iterator[Any]:
         passage.drop()
         raise
     except BaseException:
-        passage.settle()
+        passage.settle(is_whole=False)
         raise
     passage.settle()
 
 
 async def _tap_async(events: AsyncIterable[Any], passage: Passage) -> AsyncIterator[Any]:
     try:
-        async for event in events:
+        async for event in passage.waits(events):
             passage.see(event)
             if is_last_event(event):
                 passage.settle()
@@ -202,6 +239,6 @@ async def _tap_async(events: AsyncIterable[Any], passage: Passage) -> AsyncItera
         passage.drop()
         raise
     except BaseException:
-        passage.settle()
+        passage.settle(is_whole=False)
         raise
     passage.settle()

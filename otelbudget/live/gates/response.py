@@ -1,6 +1,6 @@
 """What a provider's response says a call used: bodies, SDK objects and stream events alike."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec.structs import astuple
@@ -8,16 +8,45 @@ from msgspec.structs import astuple
 from otelbudget.genai.usage import ModelCall, TokenUsage
 
 
+class Unread:
+    """A body or stream event that its gate knows how to read.
+
+    Args:
+        body: As the SDK has it.
+        read: Reads a body: the call it tells of, if any, and whether it is the last event that can
+            tell of usage.
+
+    Attributes:
+        body: As the SDK has it.
+        is_last: Whether it is the last event that can tell of usage; known once it is read.
+    """
+
+    __slots__ = ("_read", "body", "is_last")
+
+    def __init__(self, body: Any, read: Callable[[Any], tuple[ModelCall | None, bool]]) -> None:
+        self.body = body
+        self.is_last = False
+        self._read = read
+
+    def read(self) -> ModelCall | None:
+        """The call that the body tells of, None where it tells of none."""
+        call, self.is_last = self._read(self.body)
+        return call
+
+
 def read_response(body: object) -> ModelCall | None:
     """The call that a response tells of.
 
     Args:
         body: A chat completion, response, embedding or message of the OpenAI or Anthropic API, or
-            an event of their streams; as an object of the SDK or as decoded JSON.
+            an event of their streams; as an object of the SDK or as decoded JSON. Or whatever a
+            gate knows how to read.
 
     Returns:
         The response's id, model and, where it reports any, usage; None for what is no response.
     """
+    if isinstance(body, Unread):
+        return body.read()
     response = _envelope(body)
     if response is None:
         return None
@@ -45,6 +74,8 @@ def merged(seen: ModelCall, read: ModelCall) -> ModelCall:
 
 def is_last_event(event: object) -> bool:
     """Whether a stream event is the one after which no usage can come."""
+    if isinstance(event, Unread):
+        return event.is_last
     kind = _get(event, "type")
     if kind is not None:
         return kind in (

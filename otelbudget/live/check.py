@@ -1,0 +1,111 @@
+"""A stop for code that no gate stands around: asked for by the application itself."""
+
+import functools
+import inspect
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import aclosing
+from typing import Any, Literal, TypeVar, overload
+
+from otelbudget.errors import OtelBudgetError
+from otelbudget.live.gates import active
+
+Kind = Literal["call", "tool"]
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def check(kind: Kind = "call") -> None:
+    """Stop here if a budget of the current trace is used up.
+
+    Call it before work that no gate covers, such as a model call by plain HTTP or an expensive
+    tool. Code outside any trace counts as the trace "(none)". Without an active processor it does
+    nothing.
+
+    Args:
+        kind: "call" asks whether a model call would be refused, and counts nothing. "tool" asks for
+            a call of a tool and counts it, unless it is made inside that call's own span.
+
+    Raises:
+        BudgetExceededError: A budget is used up.
+    """
+    for gatekeeper in active.gatekeepers():
+        try:
+            if kind == "tool":
+                gatekeeper.check_tool()
+            else:
+                gatekeeper.check()
+        except OtelBudgetError:
+            raise
+        except Exception:  # noqa: BLE001 - a fault of ours must not stop the application
+            gatekeeper.failed("check")
+
+
+@overload
+def guarded(function: _Function, /) -> _Function: ...
+
+
+@overload
+def guarded(*, kind: Kind = "call") -> Callable[[_Function], _Function]: ...
+
+
+def guarded(function: Any = None, /, *, kind: Kind = "call") -> Any:
+    """Call `check` each time before a function runs.
+
+    It takes functions, coroutine functions, and generators of both kinds, which are checked when
+    they are first asked for an item.
+
+    Args:
+        function: The function, where the decorator is used without arguments.
+        kind: As for `check`.
+    """
+    if function is None:
+        return functools.partial(_guard, kind=kind)
+    return _guard(function, kind=kind)
+
+
+def _guard(function: Callable[..., Any], *, kind: Kind) -> Callable[..., Any]:
+    wrapper = next(
+        (guard for is_kind, guard in _GUARDS if is_kind(function)),
+        _guard_call,
+    )
+    return functools.wraps(function)(wrapper(function, kind))
+
+
+def _guard_call(function: Callable[..., Any], kind: Kind) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        check(kind)
+        return function(*args, **kwargs)
+
+    return call
+
+
+def _guard_coroutine(function: Callable[..., Any], kind: Kind) -> Callable[..., Any]:
+    async def run(*args: Any, **kwargs: Any) -> Any:
+        check(kind)
+        return await function(*args, **kwargs)
+
+    return run
+
+
+def _guard_generator(function: Callable[..., Any], kind: Kind) -> Callable[..., Any]:
+    def generate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        check(kind)
+        return (yield from function(*args, **kwargs))
+
+    return generate
+
+
+def _guard_async_generator(function: Callable[..., Any], kind: Kind) -> Callable[..., Any]:
+    async def stream(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        check(kind)
+        async with aclosing(function(*args, **kwargs)) as items:
+            async for item in items:
+                yield item
+
+    return stream
+
+
+_GUARDS: tuple[tuple[Callable[[Any], bool], Callable[..., Any]], ...] = (
+    (inspect.isasyncgenfunction, _guard_async_generator),
+    (inspect.isgeneratorfunction, _guard_generator),
+    (inspect.iscoroutinefunction, _guard_coroutine),
+)

@@ -1,0 +1,60 @@
+"""What an SDK's error says about a request: whether it can have been billed, and how often."""
+
+from collections.abc import Iterator
+
+# Errors of HTTP clients for requests that never reached a server, by class name: httpx and httpx2
+# have classes of the same names, botocore its own.
+# Source: httpx 0.28.1, httpx2 2.16.2, botocore 1.44.5.
+_NEVER_CONNECTED = frozenset(
+    {
+        "ConnectError",
+        "ConnectTimeout",
+        "ConnectTimeoutError",
+        "ConnectionRefusedError",
+        "EndpointConnectionError",
+        "NoCredentialsError",
+        "PoolTimeout",
+        "UnsupportedProtocol",
+        "gaierror",
+    }
+)
+# Errors that an SDK raises once all its attempts have ended so.
+_AFTER_ALL_ATTEMPTS = frozenset(
+    {"APIConnectionError", "APITimeoutError", "ConnectionClosedError", "ReadTimeoutError"}
+)
+
+
+def may_be_billed(error: BaseException) -> bool:
+    """Whether a request that ended in an error may be billed: not if refused or never connected."""
+    status = _status(error)
+    if status is not None:
+        return not 400 <= status < 500  # noqa: PLR2004 - HTTP client errors
+    return not any(type(each).__name__ in _NEVER_CONNECTED for each in _causes(error))
+
+
+def is_repeated(error: BaseException) -> bool:
+    """Whether the SDK has sent the request as often as it may, and none was answered."""
+    return any(base.__name__ in _AFTER_ALL_ATTEMPTS for base in type(error).__mro__)
+
+
+def _status(error: BaseException) -> int | None:
+    """The HTTP status that an error tells: openai's and anthropic's, Google's, botocore's."""
+    response = getattr(error, "response", None)
+    told = (
+        getattr(error, "status_code", None),
+        getattr(error, "code", None),
+        response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        if isinstance(response, dict)
+        else None,
+    )
+    return next((each for each in told if isinstance(each, int)), None)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it was raised from."""
+    each: BaseException | None = error
+    for _ in range(20):
+        if each is None:
+            return
+        yield each
+        each = each.__cause__ or each.__context__

@@ -1,0 +1,78 @@
+"""Counts calls of tools: by spans that tell of one, and by checks of the application."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from otelbudget.budgets.decisions import Notice, Refusal
+from otelbudget.genai.reading import read_tool
+from otelbudget.live.accounting import Accounting
+from otelbudget.live.spans import Link
+
+
+class ToolCalls:
+    """Counts each call of a tool once, when its span starts or, unnamed till then, when it ends.
+
+    A span below another one of the same tool is taken for the same call: frameworks and
+    instrumentations may both make one.
+
+    Args:
+        accounting: What is counted on.
+
+    Attributes:
+        is_limited: Whether a budget limits calls of tools: else spans need not be looked at.
+    """
+
+    def __init__(self, accounting: Accounting) -> None:
+        self._accounting = accounting
+        self._engine = accounting.engine
+        self.is_limited = accounting.engine.is_limiting_tools
+
+    def start(
+        self, attributes: Mapping[str, Any], trace_id: int, link: Link, *, is_stoppable: bool
+    ) -> Refusal | None:
+        """Count a span that has started, if a tool's; a refused one is not counted."""
+        if not self._is_new(attributes, link):
+            return None
+        engine = self._engine
+        with self._accounting.lock:
+            accounts = self._accounting.accounts(trace_id)
+            decision = engine.admit_tool(accounts) if is_stoppable else engine.count_tool(accounts)
+        if isinstance(decision, Refusal):
+            return decision
+        self._accounting.tell_notices(decision)
+        return None
+
+    def end(self, attributes: Mapping[str, Any], trace_id: int, link: Link | None) -> None:
+        """Count a span that has ended, if it is a tool's and did not say so when it started."""
+        if link is None or not self._is_new(attributes, link):
+            return
+        with self._accounting.lock:
+            notices = self._engine.count_tool(self._accounting.accounts(trace_id))
+        self._accounting.tell_notices(notices)
+
+    def check(self, trace_id: int, span_id: int) -> Refusal | None:
+        """Count a call of a tool that the application tells of, unless its span was counted."""
+        accounting = self._accounting
+        decision: Refusal | Sequence[Notice] | None
+        with accounting.lock:
+            link = accounting.links.link(trace_id, span_id)
+            accounts = accounting.accounts(trace_id)
+            if link is not None and link.tool is not None:
+                decision = self._engine.peek_tool(accounts)
+            else:
+                decision = self._engine.admit_tool(accounts)
+        if isinstance(decision, Refusal):
+            return decision
+        accounting.tell_notices(decision or ())
+        return None
+
+    def _is_new(self, attributes: Mapping[str, Any], link: Link) -> bool:
+        """Whether a span tells of a call of a tool that is not counted; it is from now on."""
+        if link.tool is not None:
+            return False
+        tool = read_tool(attributes)
+        if tool is None:
+            return False
+        link.tool = tool
+        above = link.parent
+        return above is None or above.tool != tool or not tool
