@@ -273,9 +273,8 @@ class Gatekeeper:
             link = accounting.links.link(context.trace_id, context.span_id)
             admission = accounting.links.take_admission(link)
             if admission is not None and estimate is not None:
-                accounting.engine.release(
-                    admission
-                )  # it could hold nothing: now the request is here
+                # Its span could not hold what only the request tells.
+                accounting.engine.release(admission)
                 admission = None
         if admission is not None:
             return admission

@@ -33,6 +33,7 @@ _PLAIN_TOOLS = frozenset({"function", "custom", None})
 _SERVER_TOOLS = frozenset(
     {"googleSearch", "googleSearchRetrieval", "codeExecution", "urlContext", "fileSearch"}
 )
+_UNSET = frozenset({"Omit", "NotGiven"})
 _MEDIA_TYPES = frozenset(
     {
         "audio",
@@ -114,8 +115,7 @@ def size_of(request: Request) -> Size:
 
 
 def _size(request: Request) -> Size:
-    body = request.body
-    encoded = body if isinstance(body, bytes) else msgspec.json.encode(body, enc_hook=_plain)
+    encoded = _encoded(request.body)
     fields = msgspec.json.decode(encoded)
     media = list(_media(fields)) if any(hint in encoded for hint in _MEDIA_HINTS) else []
     tools = _TOKENS_FOR_TOOLS if fields.get("tools") or fields.get("toolConfig") else 0
@@ -173,6 +173,15 @@ def _media(value: object, depth: int = 0) -> Iterator[int]:
     if isinstance(value, list):
         for inner in value:
             yield from _media(inner, depth + 1)
+
+
+def _encoded(body: object) -> bytes:
+    """A body as it is sent, about; without what the SDKs leave out when they send it."""
+    if isinstance(body, bytes):
+        return body
+    if isinstance(body, Mapping):
+        body = {key: value for key, value in body.items() if type(value).__name__ not in _UNSET}
+    return msgspec.json.encode(body, enc_hook=_plain)
 
 
 def _plain(value: Any) -> object:
