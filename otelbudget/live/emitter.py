@@ -61,9 +61,9 @@ class Emitter:
         if span.is_recording():
             usage = refusal.account.usage(refusal.kind)
             limit = budget.limits[refusal.kind]
-            span.add_event(
-                semconv.DENIED_EVENT, _event(budget, refusal.kind, limit=limit, usage=usage)
-            )
+            decision = {semconv.DECISION: str(semconv.Decision.DENIED)}
+            facts = _event(budget, refusal.kind, limit=limit, usage=usage)
+            span.add_event(semconv.DENIED_EVENT, decision | facts)
 
     def tell(self, notices: Sequence[Notice]) -> None:
         """Write each notice to the log and as an event on the current span."""
