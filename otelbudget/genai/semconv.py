@@ -109,6 +109,7 @@ FRAMEWORK_PROVIDERS = frozenset(
     }
 )
 
+BEDROCK = "aws.bedrock"
 EMBEDDINGS_OPERATION = "embeddings"
 EXECUTE_TOOL_OPERATION = "execute_tool"
 MODEL_CALL_OPERATIONS = frozenset(

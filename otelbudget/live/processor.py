@@ -10,7 +10,7 @@ from typing import Any, Self
 from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
-from opentelemetry.trace import Status, StatusCode
+from opentelemetry.trace import StatusCode
 
 from otelbudget.budgets.config import Budget, Budgets, Mode
 from otelbudget.budgets.decisions import Refusal
@@ -24,11 +24,12 @@ from otelbudget.live.calls import IN_GATE, CallState, GatedCall, calls_around
 from otelbudget.live.emitter import Emitter
 from otelbudget.live.gatekeeper import Gatekeeper
 from otelbudget.live.gates import active
+from otelbudget.live.refusing import end_refused, misplacements
 from otelbudget.live.request import request_of_span
 from otelbudget.live.spans import Link
 from otelbudget.live.stats import ProcessorStats
 from otelbudget.live.told import Told
-from otelbudget.live.written import write_decision, write_refusal
+from otelbudget.live.written import write_decision
 from otelbudget.pricing.billing import UnknownModel
 from otelbudget.pricing.book import PriceBook
 
@@ -230,16 +231,10 @@ class BudgetSpanProcessor(SpanProcessor):
         return is_stopped
 
     def _check_place(self, span: Span) -> None:
-        """Warn where other processors come after this one, as far as the SDK lets us see that."""
+        """Warn where the processor stands wrongly among others, as far as the SDK lets us see."""
         self._is_place_checked = True
-        added = getattr(getattr(span, "_span_processor", None), "_span_processors", ())
-        after = added[added.index(self) + 1 :] if self in added else ()
-        if any(not isinstance(each, BudgetSpanProcessor) for each in after):
-            self._accounting.emitter.once(
-                "place",
-                "Other span processors were added after BudgetSpanProcessor; they see a span that "
-                "it refuses end before it starts. Add it last.",
-            )
+        for cause, warning in misplacements(span, self):
+            self._accounting.emitter.once(cause, "%s", warning)
 
     def _refuse(self, span: Span, refusal: Refusal) -> None:
         context = span.context
@@ -253,11 +248,8 @@ class BudgetSpanProcessor(SpanProcessor):
                 agent=link.agent if link is not None else None,
             )
         )
-        write_refusal(span, refusal)
-        span.set_attribute(semconv.REFUSED_AT_START, value=True)
         accounting.emitter.refused(refusal, span)
-        span.set_status(Status(StatusCode.ERROR, str(error)))
-        span.end()
+        end_refused(span, refusal, error)
         raise error
 
     def _end(self, span: ReadableSpan) -> None:

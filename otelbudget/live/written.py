@@ -42,9 +42,17 @@ def is_model_span(span: Span) -> bool:
 
 
 def complete(gated: GatedCall, call: ModelCall | None) -> ModelCall:
-    """The call as its gate knows it, filled up with what was read."""
+    """The call as its gate knows it, filled up with what was read.
+
+    On Bedrock the model that is asked for says more than the one that answers: its region, by which
+    the price differs.
+    """
+    read = call or ModelCall()
+    asked = gated.request.model
+    if gated.request.provider == semconv.BEDROCK and asked is not None:
+        read = msgspec.structs.replace(read, response_model=None)
     return msgspec.structs.replace(
-        call or ModelCall(),
+        read,
         response_id=gated.response_id,
         provider=gated.request.provider,
         request_model=gated.request.model,

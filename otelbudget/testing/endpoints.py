@@ -9,6 +9,7 @@ from otelbudget.testing import (
     bedrock_converse,
     bedrock_invoke,
     google_generate,
+    google_interactions,
     openai_chat,
     openai_responses,
 )
@@ -59,6 +60,10 @@ _ENDPOINTS = {
     "/messages": Endpoint(
         anthropic_messages.error, anthropic_messages.message, anthropic_messages.message_events
     ),
+    ":rawPredict": Endpoint(anthropic_messages.error, anthropic_messages.message),
+    ":streamRawPredict": Endpoint(
+        anthropic_messages.error, events=anthropic_messages.message_events
+    ),
     ":generateContent": Endpoint(google_generate.error, google_generate.content),
     ":streamGenerateContent": Endpoint(
         google_generate.error, events=google_generate.content_events
@@ -71,6 +76,11 @@ _ENDPOINTS = {
     ),
     ":predict": Endpoint(
         google_generate.error, google_generate.predictions, counts_output=lambda _: False
+    ),
+    "/interactions": Endpoint(
+        google_generate.error,
+        google_interactions.interaction,
+        google_interactions.interaction_events,
     ),
     "/converse": Endpoint(
         bedrock_converse.error,

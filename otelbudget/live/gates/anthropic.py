@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from otelbudget.genai import semconv
 from otelbudget.live.gates import stainless
 
 _OPERATIONS = {"/v1/messages": "chat", "/v1/complete": "text_completion"}
@@ -9,7 +10,7 @@ _OPERATIONS = {"/v1/messages": "chat", "/v1/complete": "text_completion"}
 # Providers by what a client's class name holds.
 # Source: https://github.com/anthropics/anthropic-sdk-python, version 2.12.0.
 _PROVIDERS = {
-    "Bedrock": "aws.bedrock",
+    "Bedrock": semconv.BEDROCK,
     "Vertex": "gcp.vertex_ai",
     "GoogleCloud": "gcp.vertex_ai",
     "Foundry": "azure.ai.inference",
