@@ -6,150 +6,32 @@ Machines are shared and noisy: the best of several rounds is shown, and ratios c
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from decimal import Decimal
-from itertools import count
 from pathlib import Path
 
 import duckdb
 import genai_prices
 from genai_prices import Usage
-from opentelemetry.sdk.trace import Span, TracerProvider
-from opentelemetry.trace import set_span_in_context
 from rich.console import Console
 from rich.table import Table
 
-from otelbudget import Budget, BudgetSpanProcessor
+from otelbudget import Budget
 from otelbudget.audit.calls import build_model_calls
 from otelbudget.audit.replay import recorded_calls, replay
 from otelbudget.audit.sweep import log_spaced, sweep
 from otelbudget.budgets.config import Budgets, LimitKind
-from otelbudget.budgets.decisions import Admission
-from otelbudget.budgets.engine import Engine
 from otelbudget.genai.reading import read_call
 from otelbudget.genai.usage import TokenUsage
 from otelbudget.ingest import ReadReport, read_traces
-from otelbudget.live.gates.gated import Passage
-from otelbudget.live.request import Request
-from otelbudget.pricing.billing import Charge, UnknownModel
+from otelbudget.pricing.billing import UnknownModel
 from otelbudget.pricing.book import PriceBook
 from otelbudget.store.spans import Content, SpanRow
 from otelbudget.store.store import Store
+from tests.benchmarks import live
+from tests.benchmarks.timing import best, row
 
-ROUNDS = 5
-SPANS_IN_A_TRACE = 50
 SAMPLE = Path(__file__).parent.parent.parent / "sample_traces" / "traces.jsonl"
-CHAT = {
-    "gen_ai.operation.name": "chat",
-    "gen_ai.provider.name": "openai",
-    "gen_ai.request.model": "gpt-4o",
-    "server.address": "api.openai.com",
-}
-USED: dict[str, str | int] = {
-    "gen_ai.response.model": "gpt-4o-2024-08-06",
-    "gen_ai.response.id": "chatcmpl-1",
-    "gen_ai.usage.input_tokens": 1200,
-    "gen_ai.usage.output_tokens": 300,
-}
 PLAIN = '{"http.request.method":"POST","server.address":"api.openai.com","http.response.status_code":200}'
-Measured = dict[str, float]
-
-
-def seconds_per(work: Callable[[], object], times: int) -> float:
-    """Seconds for one of many repetitions."""
-    start = time.perf_counter()
-    for _ in range(times):
-        work()
-    return (time.perf_counter() - start) / times
-
-
-def best(works: dict[str, tuple[Callable[[], object], int]]) -> Measured:
-    """The best round of each work, all works taking turns in every round."""
-    results: Measured = {}
-    for _ in range(ROUNDS):
-        for name, (work, times) in works.items():
-            results[name] = min(results.get(name, 1e9), seconds_per(work, times))
-    return results
-
-
-@contextmanager
-def budget_processor() -> Iterator[BudgetSpanProcessor]:
-    processor = BudgetSpanProcessor(Budget(cost_usd="9000000", warn_at=()))
-    try:
-        yield processor
-    finally:
-        processor.shutdown()
-
-
-def live(table: Table) -> None:
-    """The processor's and the gate's part of an application's time."""
-    number = count()
-    bare = TracerProvider(shutdown_on_exit=False)
-    watched = TracerProvider(shutdown_on_exit=False)
-    with budget_processor() as processor:
-        watched.add_span_processor(processor)
-
-        def span(provider: TracerProvider, *, is_llm: bool) -> Callable[[], object]:
-            tracer = provider.get_tracer("opentelemetry.instrumentation.genai.openai")
-            root = tracer.start_span("root")
-            context = set_span_in_context(root)
-            left = SPANS_IN_A_TRACE
-
-            def make() -> None:
-                nonlocal root, context, left
-                left -= 1
-                if not left:
-                    root.end()
-                    root, left = tracer.start_span("root"), SPANS_IN_A_TRACE
-                    context = set_span_in_context(root)
-                made = tracer.start_span("s", context, attributes=CHAT if is_llm else None)
-                if is_llm and isinstance(made, Span):
-                    made.set_attributes({**USED, "gen_ai.response.id": f"chatcmpl-{next(number)}"})
-                made.end()
-
-            return make
-
-        results = best(
-            {
-                "span": (span(bare, is_llm=False), 5_000),
-                "span watched": (span(watched, is_llm=False), 5_000),
-                "llm span": (span(bare, is_llm=True), 5_000),
-                "llm span watched": (span(watched, is_llm=True), 5_000),
-                "gate": (pass_gate, 5_000),
-                "engine": (admit_and_settle(), 5_000),
-            }
-        )
-    row(
-        table, "processor, span without GenAI attributes", results["span watched"] - results["span"]
-    )
-    row(table, "  anchor: the SDK's own create and end", results["span"])
-    row(
-        table,
-        "processor, LLM span: read, bill, settle",
-        results["llm span watched"] - results["llm span"],
-    )
-    row(table, "  anchor: the SDK's own create, attributes and end", results["llm span"])
-    row(table, "gate: admission and release, one budget", results["gate"])
-    row(table, "engine: admission and settlement", results["engine"])
-
-
-def pass_gate() -> None:
-    passage = Passage.open(Request("openai", "gpt-4o", "chat"))
-    if passage is not None:
-        passage.release()
-
-
-def admit_and_settle() -> Callable[[], object]:
-    engine = Engine([Budget(cost_usd="9000000", warn_at=())])
-    charge = Charge("gpt-4o", 1500, 10**9)
-
-    def work() -> None:
-        decision = engine.admit("a" * 32)
-        if isinstance(decision, Admission):
-            engine.settle(decision, charge)
-
-    return work
 
 
 def prices(table: Table) -> None:
@@ -157,7 +39,7 @@ def prices(table: Table) -> None:
     book = PriceBook.load()
     usage = TokenUsage(1200, 300)
     at = 1_795_000_000_000_000_000
-    attributes = {**CHAT, **USED}
+    attributes = {**live.CHAT, **live.USED}
     results = best(
         {
             "price": (lambda: book.price("openai", "gpt-4o", at).list_cost_pusd(usage), 20_000),  # type: ignore[union-attr] # gpt-4o has a price
@@ -262,18 +144,12 @@ def a_million_spans(rows: list[SpanRow]) -> Store:
     return store
 
 
-def row(table: Table, name: str, value: float, *, unit: str = "us") -> None:
-    """Adds a line; "us" turns seconds into microseconds."""
-    if unit == "us":
-        shown = f"{value * 1e6:,.2f}"
-    else:
-        shown = f"{value:,.2f}" if value < 100 else f"{value:,.0f}"
-    table.add_row(name, shown, unit)
-
-
 def main() -> None:
     table = Table("path", "figure", "unit", box=None)
-    live(table)
+    live.spans(table)
+    live.gates(table)
+    live.threads(table)
+    live.memory(table)
     prices(table)
     with tempfile.TemporaryDirectory() as folder:
         store(table, Path(folder))

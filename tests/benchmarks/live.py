@@ -1,0 +1,237 @@
+"""What an application pays for being watched: spans, gates, streams, threads and memory."""
+
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
+from opentelemetry.trace import set_span_in_context
+from rich.table import Table
+
+from otelbudget import Budget, BudgetSpanProcessor
+from otelbudget.budgets.decisions import Admission, Hold
+from otelbudget.budgets.engine import Engine
+from otelbudget.live.gates.gated import Passage
+from otelbudget.live.request import Request
+from otelbudget.pricing.billing import Charge
+from tests.benchmarks.peers import peers
+from tests.benchmarks.timing import best, row
+
+SPANS_IN_A_TRACE = 50
+TRACES, OPEN_SPANS = 2_000, 5
+CHUNKS = 1_000
+CHAT = {
+    "gen_ai.operation.name": "chat",
+    "gen_ai.provider.name": "openai",
+    "gen_ai.request.model": "gpt-4o",
+    "server.address": "api.openai.com",
+}
+USED: dict[str, str | int] = {
+    "gen_ai.response.model": "gpt-4o-2024-08-06",
+    "gen_ai.response.id": "chatcmpl-1",
+    "gen_ai.usage.input_tokens": 1200,
+    "gen_ai.usage.output_tokens": 300,
+}
+# A conversation of 8 kB.
+BODY = {
+    "model": "gpt-4o",
+    "max_completion_tokens": 1_000,
+    "messages": [{"role": "user", "content": "word " * 80} for _ in range(20)],
+}
+ANSWER = {
+    "id": "chatcmpl-1",
+    "model": "gpt-4o",
+    "usage": {"prompt_tokens": 1200, "completion_tokens": 300},
+}
+CHUNK = {
+    "id": "chatcmpl-1",
+    "model": "gpt-4o",
+    "choices": [{"index": 0, "delta": {"content": "word"}, "finish_reason": None}],
+}
+
+
+@contextmanager
+def watched_by(**options: Any) -> Iterator[BudgetSpanProcessor]:
+    """A processor whose budget is never used up, and gates that ask it."""
+    processor = BudgetSpanProcessor(Budget(cost_usd="9000000", warn_at=(), **options))
+    try:
+        yield processor
+    finally:
+        processor.shutdown()
+
+
+def spans_of(processor: SpanProcessor | None, *, is_llm: bool) -> Callable[[], object]:
+    """Makes and ends one span in a trace of fifty."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    if processor is not None:
+        provider.add_span_processor(processor)
+    number = count()
+    tracer = provider.get_tracer("opentelemetry.instrumentation.genai.openai")
+    root = tracer.start_span("root")
+    context = set_span_in_context(root)
+    left = SPANS_IN_A_TRACE
+
+    def make() -> None:
+        nonlocal root, context, left
+        left -= 1
+        if not left:
+            root.end()
+            root, left = tracer.start_span("root"), SPANS_IN_A_TRACE
+            context = set_span_in_context(root)
+        made = tracer.start_span("s", context, attributes=CHAT if is_llm else None)
+        if is_llm and isinstance(made, Span):
+            made.set_attributes({**USED, "gen_ai.response.id": f"chatcmpl-{next(number)}"})
+        made.end()
+
+    return make
+
+
+def spans(table: Table) -> None:
+    """What the processor adds to a span, beside the SDK's own time and other processors."""
+    with watched_by() as processor:
+        works = {
+            "bare": (spans_of(None, is_llm=False), 5_000),
+            "ours": (spans_of(processor, is_llm=False), 5_000),
+            "bare llm": (spans_of(None, is_llm=True), 5_000),
+            "ours llm": (spans_of(processor, is_llm=True), 5_000),
+        }
+        others = peers()
+        for name, other in others.items():
+            works[name] = (spans_of(other, is_llm=False), 5_000)
+            works[f"{name} llm"] = (spans_of(other, is_llm=True), 5_000)
+        results = best(works)
+    for kind, title in (("", "span without GenAI attributes"), (" llm", "LLM span: read, settle")):
+        row(table, f"processor, {title}", results[f"ours{kind}"] - results[f"bare{kind}"])
+        row(table, "  anchor: the SDK's own create and end", results[f"bare{kind}"])
+        for name in others:
+            row(table, f"  anchor: {name}", results[f"{name}{kind}"] - results[f"bare{kind}"])
+    for other in others.values():
+        other.shutdown()
+
+
+def gates(table: Table) -> None:
+    """What a gate adds to a call, and a tap to a chunk of a stream."""
+    with watched_by():
+        seconds = best(
+            {
+                "settled": (lambda: pass_gate(None), 3_000),
+                "tap": (tap, 5),
+                "loop": (loop, 5),
+            }
+        )
+    with watched_by(reserve=True):
+        seconds |= best({"reserved": (lambda: pass_gate(BODY), 2_000)})
+    seconds |= best(
+        {
+            "engine": (admit_and_settle(None), 5_000),
+            "engine, hold": (admit_and_settle(Hold(10**9, 2_200)), 5_000),
+        }
+    )
+    row(table, "gate: admission, answer read and settled", seconds["settled"])
+    row(table, "gate: the same, 8 kB of request estimated and held", seconds["reserved"])
+    row(table, "engine: admission and settlement", seconds["engine"])
+    row(table, "engine: the same with a hold", seconds["engine, hold"])
+    row(table, "stream tap, a chunk", (seconds["tap"] - seconds["loop"]) / CHUNKS)
+
+
+def pass_gate(body: Mapping[str, object] | None) -> None:
+    passage = Passage.open(Request("openai", "gpt-4o", "chat", body))
+    if passage is not None:
+        passage.run(lambda: ANSWER, lambda answer, each: each.read(answer))
+
+
+def tap() -> None:
+    passage = Passage.open(Request("openai", "gpt-4o", "chat"))
+    if passage is not None:
+        for _ in passage.tap_sync([CHUNK] * CHUNKS):
+            pass
+
+
+def loop() -> None:
+    for _ in iter([CHUNK] * CHUNKS):
+        pass
+
+
+def admit_and_settle(hold: Hold | None) -> Callable[[], object]:
+    engine = Engine([Budget(cost_usd="9000000", warn_at=(), reserve=hold is not None)])
+    charge = Charge("gpt-4o", 1500, 10**9)
+
+    def work() -> None:
+        decision = engine.admit("a" * 32, hold=hold)
+        if isinstance(decision, Admission):
+            engine.settle(decision, charge)
+
+    return work
+
+
+def threads(table: Table) -> None:
+    """How many LLM spans and gated calls a second many threads make, beside the bare SDK."""
+    with watched_by() as processor:
+        for number in (1, 8):
+            bare = in_threads(number, lambda: spans_of(None, is_llm=True))
+            ours = in_threads(number, lambda: spans_of(processor, is_llm=True))
+            calls = in_threads(number, lambda: lambda: pass_gate(None))
+            row(table, f"LLM spans, {number} threads", ours, unit="spans/s")
+            row(table, "  anchor: the bare SDK", bare, unit="spans/s")
+            row(table, f"gated calls, {number} threads", calls, unit="calls/s")
+
+
+def in_threads(number: int, make_work: Callable[[], Callable[[], object]]) -> float:
+    """Repetitions a second of a work over a number of threads, each with a work of its own."""
+    times = 16_000 // number
+    works = [make_work() for _ in range(number)]
+
+    def repeat(work: Callable[[], object]) -> None:
+        for _ in range(times):
+            work()
+
+    workers = [threading.Thread(target=repeat, args=(work,)) for work in works]
+    start = time.perf_counter()
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return number * times / (time.perf_counter() - start)
+
+
+def memory(table: Table) -> None:
+    """What is kept of traces: those that are over, and spans that are open."""
+    with watched_by() as processor:
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(processor)
+        tracer = provider.get_tracer("opentelemetry.instrumentation.genai.openai")
+        tracemalloc.start()
+        empty = tracemalloc.get_traced_memory()[0]
+        for _ in range(TRACES):
+            span = tracer.start_span("chat", attributes=CHAT)
+            if isinstance(span, Span):
+                span.set_attributes({**USED, "gen_ai.response.id": f"chatcmpl-{id(span)}"})
+            span.end()
+        del span
+        ended = tracemalloc.get_traced_memory()[0]
+        row(table, "memory, a trace that is over", (ended - empty) / TRACES, unit="B")
+        own, bare = open_spans(processor), open_spans(None)
+        tracemalloc.stop()
+        row(table, "memory, an open span of a trace of five", own - bare, unit="B")
+
+
+def open_spans(processor: BudgetSpanProcessor | None) -> float:
+    """Bytes of one of many open spans."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    if processor is not None:
+        provider.add_span_processor(processor)
+    tracer = provider.get_tracer("app")
+    before = tracemalloc.get_traced_memory()[0]
+    kept = []
+    for _ in range(TRACES):
+        root = tracer.start_span("root")
+        context = set_span_in_context(root)
+        kept += [root, *(tracer.start_span("s", context) for _ in range(OPEN_SPANS - 1))]
+    bytes_each = (tracemalloc.get_traced_memory()[0] - before) / len(kept)
+    for span in kept:
+        span.end()
+    return bytes_each
