@@ -190,10 +190,11 @@ class Engine:
         hold, estimate = admission.hold, admission.estimate
         if admission.is_in_flight:
             for budget, account in admission.accounts:
-                account.in_flight -= 1
+                # Not below zero: what a forked child reads to its end was begun by its parent.
+                account.in_flight = max(0, account.in_flight - 1)
                 if hold is not None and budget.reserve:
-                    account.held_pusd -= hold.cost_pusd
-                    account.held_tokens -= hold.tokens
+                    account.held_pusd = max(0, account.held_pusd - hold.cost_pusd)
+                    account.held_tokens = max(0, account.held_tokens - hold.tokens)
         if estimate is not None:
             for _, account in admission.accounts:
                 account.subtract(estimate)

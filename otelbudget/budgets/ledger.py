@@ -158,15 +158,17 @@ class MemoryLedger:
     """
 
     def __init__(self, max_scopes: int = MAX_SCOPES) -> None:
-        self.renew_lock()
+        self.lock = RLock()
         self.dropped_scopes = 0
         self._max_scopes = max_scopes
         self._latest: Account | None = None
         self._accounts: OrderedDict[tuple[str, str], Account] = OrderedDict()
 
-    def renew_lock(self) -> None:
-        """Replace the lock: after a fork nobody is left to give it back."""
+    def renew_after_fork(self) -> None:
+        """Begin anew in a forked child: the parent's threads give no lock back and end no call."""
         self.lock = RLock()
+        for account in self._accounts.values():
+            account.in_flight = account.held_pusd = account.held_tokens = 0
 
     def account(self, budget: Budget, scope: str) -> Account:
         """The account of a scope, opened where there is none."""

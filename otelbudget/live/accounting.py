@@ -1,6 +1,7 @@
 """What one processor keeps: engine, prices and span links, and how a call goes through them."""
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Sequence
 
 from otelbudget.budgets.config import Mode
@@ -10,6 +11,7 @@ from otelbudget.genai import counting, semconv
 from otelbudget.genai.usage import ModelCall, TokenUsage
 from otelbudget.live.emitter import Emitter
 from otelbudget.live.estimates import Estimate, Estimator
+from otelbudget.live.processes import tell_forked
 from otelbudget.live.request import Request
 from otelbudget.live.spans import MAX_LINKS, MAX_TRACES, Link, OpenTrace, SpanLinks
 from otelbudget.live.told import ResponseTwins, Told, Verdicts
@@ -71,6 +73,7 @@ class Accounting:
         self.corrected = 0
         self._told_overflow = 0
         self._has_news = False
+        self._parent_process: int | None = None
         self.lock = engine.ledger.lock
         self.clock = clock
         self._responses = ResponseTwins()
@@ -84,6 +87,8 @@ class Accounting:
 
     def admit(self, trace_id: int, hold: Hold | None = None) -> Admission | Refusal:
         """Decide about a call that is about to start."""
+        if self._has_news:
+            self._tell_news()
         with self.lock:
             return self.engine.admit_to(self.accounts(trace_id), hold)
 
@@ -179,6 +184,9 @@ class Accounting:
         """Log what is otherwise only counted, once per cause."""
         self._has_news = False
         self._told_overflow = self.links.overflow
+        if self._parent_process is not None:
+            tell_forked(self.emitter, self._parent_process)
+            self._parent_process = None
         if self._told_overflow:
             self.emitter.once(
                 "overflow",
@@ -210,10 +218,13 @@ class Accounting:
             and self._book.price(provider, model, self.clock()) is None
         )
 
-    def renew_locks(self) -> None:
-        """Replace the locks: after a fork nobody is left to give them back."""
-        self.engine.ledger.renew_lock()
+    def renew_after_fork(self) -> None:
+        """Begin anew in a forked child, where nobody is left to give locks back or to end calls."""
+        self.engine.ledger.renew_after_fork()
         self.lock = self.engine.ledger.lock
+        self.links.forget_calls()
+        self._parent_process = os.getppid()
+        self._has_news = True
 
     def accounts(self, trace_id: int, tier: str | None = None) -> Accounts:
         """What calls of a trace are counted on; kept with the trace while it is linked.

@@ -1,7 +1,10 @@
 """Tells the user what budgets did: log records, span events and OpenTelemetry metrics."""
 
+import contextlib
+import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Concatenate, ParamSpec
 
 from opentelemetry import trace
 from opentelemetry.metrics import MeterProvider
@@ -18,7 +21,26 @@ from otelbudget.pricing.billing import Charge, usd
 
 logger = logging.getLogger("otelbudget")
 
+_P = ParamSpec("_P")
+
 _MAX_CAUSES = 1_000
+# The SDK keeps the latest 128 events of a span: refusals must not push out what was spent.
+_MAX_DENIED_EVENTS = 32
+
+
+def _without_fault(
+    tell: Callable[Concatenate["Emitter", _P], None],
+) -> Callable[Concatenate["Emitter", _P], None]:
+    """Keep faults of log handlers, meters and spans from those who have something to tell."""
+
+    @functools.wraps(tell)
+    def told(emitter: "Emitter", /, *args: _P.args, **kwargs: _P.kwargs) -> None:
+        try:
+            tell(emitter, *args, **kwargs)
+        except Exception:  # noqa: BLE001 - a fault of ours must not reach the application
+            emitter.failed("telling")
+
+    return told
 
 
 class Emitter:
@@ -34,10 +56,15 @@ class Emitter:
     """
 
     def __init__(self, engine: Engine, meter_provider: MeterProvider | None = None) -> None:
-        self.metrics = Metrics(engine, meter_provider)
+        self.metrics = Metrics(engine)
         self.faults = 0
         self._told: set[str] = set()
+        try:
+            self.metrics.show(meter_provider)
+        except Exception:  # noqa: BLE001 - budgets hold without metrics
+            self.failed("making metrics")
 
+    @_without_fault
     def admitted(self, admission: Admission) -> None:
         """A call was let through."""
         self.metrics.decided(
@@ -54,17 +81,19 @@ class Emitter:
             level=logging.INFO,
         )
 
+    @_without_fault
     def refused(self, refusal: Refusal, span: Span) -> None:
         """A call was refused; `span` is current there."""
         budget = refusal.budget
         self.metrics.denied(budget, refusal.kind)
-        if span.is_recording():
+        if span.is_recording() and refusal.account.denied <= _MAX_DENIED_EVENTS:
             usage = refusal.account.usage(refusal.kind)
             limit = budget.limits[refusal.kind]
             decision = {semconv.DECISION: str(semconv.Decision.DENIED)}
             facts = _event(budget, refusal.kind, limit=limit, usage=usage)
             span.add_event(semconv.DENIED_EVENT, decision | facts)
 
+    @_without_fault
     def tell(self, notices: Sequence[Notice]) -> None:
         """Write each notice to the log and as an event on the current span."""
         if not notices:
@@ -85,6 +114,7 @@ class Emitter:
                     ),
                 )
 
+    @_without_fault
     def once(
         self, cause: str, message: str, *arguments: object, level: int = logging.WARNING
     ) -> None:
@@ -108,10 +138,13 @@ class Emitter:
         self.faults += 1
         if where not in self._told:
             self._told.add(where)
-            logger.exception(  # noqa: LOG004 - the callers handle one
-                "otelbudget failed in %s and went on; spend may be missing (reported once)", where
-            )
+            with contextlib.suppress(Exception):  # a log handler that raises is none of ours
+                logger.exception(  # noqa: LOG004 - the callers handle one
+                    "otelbudget failed in %s and went on; spend may be missing (reported once)",
+                    where,
+                )
 
+    @_without_fault
     def unknown_price(self, call: ModelCall, charge: Charge) -> None:
         """A call was charged whose model has no known price."""
         self.once(

@@ -1,11 +1,12 @@
 """The side of a processor that gates talk to: may this call leave, and what did it use."""
 
 from collections import deque
+from collections.abc import Iterable
 
 from opentelemetry import trace
 from opentelemetry.trace import Span
 
-from otelbudget.budgets.config import Mode
+from otelbudget.budgets.config import Budget, Mode
 from otelbudget.budgets.decisions import Admission, Notice, Refusal
 from otelbudget.errors import BudgetExceededError, UnknownModelError, display_usd
 from otelbudget.genai.usage import ModelCall
@@ -46,6 +47,23 @@ class Gatekeeper:
         if self.is_ending_calls:
             accounting.on_notice = self.end_in_flight
 
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        """The budgets it asks."""
+        return self._accounting.engine.budgets
+
+    def tell_twins(self, others: Iterable["Gatekeeper"]) -> None:
+        """Warn where another processor has one of its budgets: a set-up that ran twice."""
+        for budget in self.budgets:
+            if any(budget in other.budgets for other in others):
+                self._accounting.emitter.once(
+                    "twin",
+                    "Budget %r is watched by another BudgetSpanProcessor too. Each counts every "
+                    "call by itself, so limits hold, but metrics show it twice; make one processor, "
+                    "or shut the other one down.",
+                    budget.name,
+                )
+
     def begin(self, call_id: str, request: Request) -> GatedCall:
         """Admit a call that is about to leave the process.
 
@@ -63,6 +81,8 @@ class Gatekeeper:
             raise UnknownModelError(request.provider, request.model)
         span = trace.get_current_span()
         context = span.get_span_context()
+        # Before the admission: where either fails nothing must stay in flight.
+        start_time_unix_nano = accounting.clock()
         estimate = accounting.estimate(request) if accounting.engine.is_reserving else None
         call = GatedCall(
             call_id=call_id,
@@ -73,7 +93,7 @@ class Gatekeeper:
             is_orphan=getattr(span, "parent", None) is None,
             admission=self._admission(span, estimate),
             request=request,
-            start_time_unix_nano=accounting.clock(),
+            start_time_unix_nano=start_time_unix_nano,
         )
         with accounting.lock:
             accounting.links.begin_call(call)
@@ -261,7 +281,10 @@ class Gatekeeper:
             accounting.emitter.once(
                 "no trace",
                 "A model call was made outside any trace; all such calls of this process count "
-                "together as the trace '(none)'. Open a span around each run.",
+                "together as the trace '(none)'. Open a span around each run; a thread has none "
+                "unless it is given its caller's context: install "
+                "opentelemetry-instrumentation-threading, or start it with "
+                "contextvars.copy_context().run.",
             )
         elif is_model_span(span) and getattr(span, "parent", None) is None:
             accounting.emitter.once(

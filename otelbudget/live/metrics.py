@@ -69,14 +69,12 @@ class Metrics:
 
     Args:
         engine: Its budgets and accounts are shown.
-        meter_provider: Where metrics go; the global provider by default.
         clock: Seconds, for what was charged lately.
     """
 
     def __init__(
         self,
         engine: Engine,
-        meter_provider: MeterProvider | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
@@ -88,7 +86,6 @@ class Metrics:
         self._corrected = 0
         self._shown: dict[tuple[object, ...], int] = {}
         self._start_at_zero()
-        self._show(metrics.get_meter("otelbudget", meter_provider=meter_provider))
 
     def decided(self, decision: semconv.Decision) -> None:
         """A call was let through."""
@@ -161,7 +158,9 @@ class Metrics:
             for kind in budget.limits:
                 self._denied[budget.name, kind] = 0
 
-    def _show(self, meter: metrics.Meter) -> None:
+    def show(self, meter_provider: MeterProvider | None) -> None:
+        """Show the numbers to a meter provider, the global one by default."""
+        meter = metrics.get_meter("otelbudget", meter_provider=meter_provider)
         meter.create_observable_counter(
             semconv.METRIC_COST,
             [self._observe_cost],

@@ -34,7 +34,7 @@ def tell_forked(emitter: Emitter, parent: int) -> None:
 
     Args:
         emitter: Tells the user.
-        parent: Process id of the parent when this process began; a daemon's is gone.
+        parent: Process id of the one it was forked from; a daemon's is gone by then.
     """
     if os.getppid() == parent:
         emitter.once(
@@ -54,9 +54,10 @@ def server_of(environment: Mapping[str, str]) -> str | None:
     workers = environment.get("WEB_CONCURRENCY", "")
     if workers.isdecimal() and int(workers) > 1:
         return f"one of {int(workers)} workers (WEB_CONCURRENCY)"
-    # Imported by every process that multiprocessing has started, as uvicorn's workers are.
+    # Imported by every process that multiprocessing has started, as uvicorn's workers are; while a
+    # spawned one imports its main module it has its name, and no parent yet.
     multiprocessing = sys.modules.get("multiprocessing.process")
-    is_child = multiprocessing is not None and multiprocessing.parent_process() is not None
+    is_child = multiprocessing and multiprocessing.current_process().name != "MainProcess"
     return "one of several that multiprocessing started" if is_child else None
 
 

@@ -1,8 +1,6 @@
 """The span processor: counts what each trace spends and stops it when a budget is used up."""
 
-import os
 import time
-import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from os import PathLike
 from typing import Any, Self
@@ -19,6 +17,7 @@ from otelbudget.errors import BudgetConfigError, BudgetExceededError
 from otelbudget.genai import counting, semconv
 from otelbudget.genai.reading import read_call
 from otelbudget.genai.usage import ModelCall
+from otelbudget.live import processes
 from otelbudget.live.accounting import Accounting, hex_trace_id
 from otelbudget.live.calls import IN_GATE, CallState, GatedCall, calls_around
 from otelbudget.live.emitter import Emitter
@@ -89,8 +88,9 @@ class BudgetSpanProcessor(SpanProcessor):
         self._is_place_checked = False
         self._is_watching = not active.is_disabled()
         if self._is_watching:
+            self._gatekeeper.tell_twins(active.gatekeepers())
             active.activate(self._gatekeeper)
-            _renew_locks_after_fork(self._accounting)
+            processes.watch(self._accounting.emitter, self._accounting.renew_after_fork)
 
     @classmethod
     def from_yaml(
@@ -337,19 +337,6 @@ def _attributes(span: ReadableSpan) -> Mapping[str, Any]:
 def _scope_name(span: ReadableSpan) -> str:
     scope = span.instrumentation_scope
     return scope.name if scope is not None else ""
-
-
-def _renew_locks_after_fork(accounting: Accounting) -> None:
-    """Give a forked child locks that no thread of its parent holds; its spend so far stays."""
-    known = weakref.ref(accounting)
-
-    def renew() -> None:
-        alive = known()
-        if alive is not None:
-            alive.renew_locks()
-
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=renew)
 
 
 def _unknown_model(value: UnknownModel | str) -> UnknownModel:

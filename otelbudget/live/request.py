@@ -28,7 +28,14 @@ _HOLDERS = ("generationConfig", "inferenceConfig", "textGenerationConfig", "conf
 _CHOICES = ("n", "best_of", "candidateCount")
 
 # What makes a request cost something that its text and its cap do not bound.
-_KEPT_CONTEXT = ("previous_response_id", "conversation", "cachedContent", "container")
+_KEPT_CONTEXT = (
+    "previous_response_id",
+    "previous_interaction_id",
+    "conversation",
+    "cachedContent",
+    "container",
+    "agent",
+)
 _PLAIN_TOOLS = frozenset({"function", "custom", None})
 _SERVER_TOOLS = frozenset(
     {"googleSearch", "googleSearchRetrieval", "codeExecution", "urlContext", "fileSearch"}
@@ -115,9 +122,11 @@ def size_of(request: Request) -> Size:
 
 
 def _size(request: Request) -> Size:
-    encoded = _encoded(request.body)
-    fields = msgspec.json.decode(encoded)
-    media = list(_media(fields)) if any(hint in encoded for hint in _MEDIA_HINTS) else []
+    encoded, body = _encoded(request.body), request.body
+    has_media = any(hint in encoded for hint in _MEDIA_HINTS)
+    is_plain = isinstance(body, Mapping) and not has_media
+    fields: Any = body if is_plain else msgspec.json.decode(encoded)
+    media = list(_media(fields)) if has_media else []
     tools = _TOKENS_FOR_TOOLS if fields.get("tools") or fields.get("toolConfig") else 0
     cap, choices = _first_count(fields, _CAPS), _first_count(fields, _CHOICES) or 1
     if request.operation == semconv.EMBEDDINGS_OPERATION:

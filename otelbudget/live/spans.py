@@ -320,6 +320,12 @@ class SpanLinks:
         else:
             self.unread.pop(key, None)
 
+    def forget_calls(self) -> None:
+        """Let go of the calls in flight, which another process will end."""
+        for trace in self._traces.values():
+            if trace.in_flight:
+                trace.in_flight.clear()
+
     def unread_call(self, trace_id: int, response_id: str) -> GatedCall | None:
         """The gated call of unknown usage with a response id."""
         unread = self.unread

@@ -2,25 +2,41 @@
 
 from collections.abc import Iterator
 
-# Errors of HTTP clients for requests that never reached a server, by class name: httpx and httpx2
-# have classes of the same names, botocore its own.
-# Source: httpx 0.28.1, httpx2 2.16.2, botocore 1.44.5.
+# Errors of HTTP clients and of those who sign for them, for requests that never reached a server, by
+# class name: httpx and httpx2 have classes of the same names.
+# Source: httpx 0.28.1, httpx2 2.16.2, aiohttp 3.13, botocore 1.44.5, google-auth 2.62.2.
 _NEVER_CONNECTED = frozenset(
     {
+        "ClientConnectorDNSError",
+        "ClientConnectorError",
         "ConnectError",
         "ConnectTimeout",
         "ConnectTimeoutError",
         "ConnectionRefusedError",
+        "CredentialRetrievalError",
+        "DefaultCredentialsError",
         "EndpointConnectionError",
         "NoCredentialsError",
+        "PartialCredentialsError",
         "PoolTimeout",
+        "ProxyConnectionError",
+        "RefreshError",
+        "SSLError",
         "UnsupportedProtocol",
         "gaierror",
     }
 )
 # Errors that an SDK raises once all its attempts have ended so.
 _AFTER_ALL_ATTEMPTS = frozenset(
-    {"APIConnectionError", "APITimeoutError", "ConnectionClosedError", "ReadTimeoutError"}
+    {
+        "APIConnectionError",
+        "APITimeoutError",
+        "ConnectionClosedError",
+        "ReadTimeout",
+        "ReadTimeoutError",
+        "RemoteProtocolError",
+        "ServerDisconnectedError",
+    }
 )
 
 
@@ -51,10 +67,10 @@ def _status(error: BaseException) -> int | None:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it was raised from."""
+    """An error and what it was raised from; not what happened to be handled then."""
     each: BaseException | None = error
     for _ in range(20):
         if each is None:
             return
         yield each
-        each = each.__cause__ or each.__context__
+        each = each.__cause__

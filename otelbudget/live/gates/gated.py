@@ -4,8 +4,8 @@ import logging
 import weakref
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextvars import Token
+from secrets import token_hex
 from typing import Any, Self
-from uuid import uuid4
 
 from otelbudget.errors import OtelBudgetError
 from otelbudget.genai.usage import ModelCall
@@ -13,10 +13,20 @@ from otelbudget.live.calls import IN_GATE, GatedCall, calls_around
 from otelbudget.live.cancel import InFlight
 from otelbudget.live.gatekeeper import Gatekeeper
 from otelbudget.live.gates import active, failures
-from otelbudget.live.gates.response import is_last_event, merged, read_response
+from otelbudget.live.gates.response import is_last_event, is_piece, merged, read_response
 from otelbudget.live.request import Request
 
 logger = logging.getLogger("otelbudget")
+
+
+def asked(read: Callable[[], Request | None]) -> Request | None:
+    """The request that a gate's own code reads off a call; None where it is none, or cannot be read."""
+    try:
+        return read()
+    except Exception:  # noqa: BLE001 - a fault of ours must not stop the call
+        for gatekeeper in active.gatekeepers():
+            gatekeeper.failed("reading a request")
+        return None
 
 
 class Passage:
@@ -52,7 +62,7 @@ class Passage:
         if not gatekeepers or calls_around():
             return None
         calls: list[tuple[Gatekeeper, GatedCall]] = []
-        call_id = uuid4().hex
+        call_id = token_hex(16)
         for gatekeeper in gatekeepers:
             try:
                 call = gatekeeper.begin(call_id, request)
@@ -81,7 +91,10 @@ class Passage:
     def release(self, *, was_sent: bool = True) -> None:
         """The provider cannot have billed this call."""
         for gatekeeper, call in self._calls:
-            gatekeeper.release(call, was_sent=was_sent)
+            try:
+                gatekeeper.release(call, was_sent=was_sent)
+            except Exception:  # noqa: BLE001 - a fault of ours must not lose the SDK's error
+                gatekeeper.failed("releasing a call")
 
     def run(self, call: Callable[[], Any], read: Callable[[Any, "Passage"], Any]) -> Any:
         """Make the call inside the gate.
@@ -96,7 +109,7 @@ class Passage:
         except BaseException as error:
             self.failed(error)
             raise
-        return read(result, self)
+        return self._handed_on(result, read)
 
     async def run_async(
         self, call: Callable[[], Awaitable[Any]], read: Callable[[Any, "Passage"], Any]
@@ -113,7 +126,7 @@ class Passage:
         except BaseException as error:
             self.failed(error)
             raise
-        return read(result, self)
+        return self._handed_on(result, read)
 
     def _watch(self) -> None:
         """Let a used-up budget end the call, where one wants that and asyncio runs."""
@@ -124,28 +137,49 @@ class Passage:
         if in_flight is not None:
             self._in_flight = in_flight
             for gatekeeper, call in keepers:
-                gatekeeper.watch(call, in_flight)
+                try:
+                    gatekeeper.watch(call, in_flight)
+                except Exception:  # noqa: BLE001 - a fault of ours must not stop the call
+                    gatekeeper.failed("watching a call")
 
     def _wait(self, awaitable: Awaitable[Any]) -> Awaitable[Any]:
         return awaitable if self._in_flight is None else self._in_flight.wait(awaitable)
 
-    def failed(self, error: BaseException) -> None:
-        """The request ended in an error of the SDK: release it if that cannot have been billed."""
-        if not failures.may_be_billed(error):
-            self.release()
-        else:
-            self.settle(is_whole=False, sent=self._attempts if failures.is_repeated(error) else 1)
-
-    def see(self, event: object) -> None:
-        """Read a response, or the next event of a stream."""
+    def _handed_on(self, result: Any, read: Callable[[Any, "Passage"], Any]) -> Any:
+        """What the caller gets: what `read` makes of the result, else the result itself."""
         try:
-            read = read_response(event)
+            return read(result, self)
+        except OtelBudgetError:
+            raise
         except Exception:  # noqa: BLE001 - a fault of ours must not lose the user's answer
             self._fault("reading a response")
-            return
-        if read is None:
-            return
-        self._seen = read if self._seen is None else merged(self._seen, read)
+            self.settle()
+            return result
+
+    def failed(self, error: BaseException) -> None:
+        """The request ended in an error of the SDK: release it if that cannot have been billed."""
+        try:
+            is_billed, is_repeated = failures.may_be_billed(error), failures.is_repeated(error)
+        except Exception:  # noqa: BLE001 - a fault of ours must not lose the SDK's error
+            self._fault("reading an error")
+            is_billed, is_repeated = True, False
+        if is_billed:
+            self.settle(is_whole=False, sent=self._attempts if is_repeated else 1)
+        else:
+            self.release()
+
+    def see(self, event: object) -> bool:
+        """Read a response, or the next event of a stream; says whether it is the last one."""
+        try:
+            if self._seen is not None and is_piece(event):
+                return False
+            read = read_response(event)
+            if read is not None:
+                self._seen = read if self._seen is None else merged(self._seen, read)
+            return is_last_event(event)
+        except Exception:  # noqa: BLE001 - a fault of ours must not lose the user's answer
+            self._fault("reading a response")
+            return False
 
     def settle(self, *, is_whole: bool = True, sent: int = 1) -> None:
         """Charge the call by what was read so far; later settlements change nothing.
@@ -215,8 +249,7 @@ class Passage:
 def _tap(events: Iterable[Any], passage: Passage) -> Iterator[Any]:
     try:
         for event in events:
-            passage.see(event)
-            if is_last_event(event):
+            if passage.see(event):
                 passage.settle()
             yield event
     except GeneratorExit:
@@ -231,8 +264,7 @@ def _tap(events: Iterable[Any], passage: Passage) -> Iterator[Any]:
 async def _tap_async(events: AsyncIterable[Any], passage: Passage) -> AsyncIterator[Any]:
     try:
         async for event in passage.waits(events):
-            passage.see(event)
-            if is_last_event(event):
+            if passage.see(event):
                 passage.settle()
             yield event
     except GeneratorExit:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import wrapt
 
 from otelbudget.live.gates import active
-from otelbudget.live.gates.gated import Passage
+from otelbudget.live.gates.gated import Passage, asked
 from otelbudget.live.request import Request
 
 
@@ -95,10 +95,11 @@ def _passage(
     """The passage of a request that asks a model; None for every other request."""
     if not active.gatekeepers():
         return None
-    request = api.request(client, args, kwargs)
+    request = asked(lambda: api.request(client, args, kwargs))
     passage = None if request is None else Passage.open(request)
     if passage is not None:
-        _read_before_parsing(kwargs.get("options", args[1] if len(args) > 1 else None), passage)
+        options = kwargs.get("options", args[1] if len(args) > 1 else None)
+        passage.guard(lambda: _read_before_parsing(options, passage))
     return passage
 
 
@@ -204,9 +205,13 @@ async def _read_awaited(parsed: Awaitable[Any], passage: Passage) -> Any:
 
 def _read_parsed(parsed: Any, passage: Passage) -> Any:
     """As `_read`; a stream that is parsed twice is the same stream and tapped once."""
+    passage.guard(lambda: _tap_or_read(parsed, passage))
+    return parsed
+
+
+def _tap_or_read(parsed: Any, passage: Passage) -> None:
     if not hasattr(parsed, "_iterator"):
         passage.read(parsed)
     elif not getattr(parsed, "_otelbudget_is_tapped", False):
         parsed._otelbudget_is_tapped = True  # noqa: SLF001 - our own mark
-        passage.guard(lambda: passage.tap(parsed))
-    return parsed
+        passage.tap(parsed)
