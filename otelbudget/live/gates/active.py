@@ -23,7 +23,10 @@ _GATES = {
     "openai": "otelbudget.live.gates.openai",
     "anthropic": "otelbudget.live.gates.anthropic",
     "google.genai._api_client": "otelbudget.live.gates.google_genai",
+    "google.genai._gaos.basesdk": "otelbudget.live.gates.google_interactions",
+    "aiobotocore.client": "otelbudget.live.gates.aiobotocore",
     "botocore.client": "otelbudget.live.gates.botocore",
+    "litellm": "otelbudget.live.gates.litellm",
 }
 
 

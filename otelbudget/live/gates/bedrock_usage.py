@@ -4,7 +4,6 @@ Source: botocore 1.44.5's model of bedrock-runtime, and
 https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html, 2026-11.
 """
 
-import base64
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from otelbudget.live.gates.response import is_last_event, read_response
 
 _HEADER = "x-amzn-bedrock-{}-token-count"
 _METRICS = "amazon-bedrock-invocationMetrics"
+_METRICS_BYTES = _METRICS.encode()
 
 
 def read_conversation(answer: Mapping[str, Any]) -> tuple[ModelCall | None, bool]:
@@ -38,7 +38,7 @@ def read_conversation_event(message: Any) -> tuple[ModelCall | None, bool]:
 
 def read_invocation(
     content: bytes, headers: Mapping[str, str], *, names_model: bool
-) -> ModelCall | None:
+) -> tuple[ModelCall | None, bool]:
     """The call that an invoked model's answer tells of: by its body, else by Bedrock's counts.
 
     Args:
@@ -46,22 +46,26 @@ def read_invocation(
         headers: By lower-case name.
         names_model: Whether the model is told by the body and not by the request.
     """
-    counts = {name: _count(headers, _HEADER.format(name)) for name in _HEADER_COUNTS}
+    counts = (_count(headers, _HEADER.format(name)) for name in _HEADER_COUNTS)
     told = ModelCall(
-        usage=_counted(*counts.values()), service_tier=headers.get("x-amzn-bedrock-service-tier")
+        usage=_counted(*counts), service_tier=headers.get("x-amzn-bedrock-service-tier")
     )
     try:
         body = msgspec.json.decode(content)
     except msgspec.DecodeError:  # a model that answers with an image, say
-        return told
+        return told, True
     read = _read_body(body, names_model=names_model)
     if read is None:
-        return told
-    return msgspec.structs.replace(
-        read,
-        usage=read.usage or told.usage,
-        service_tier=read.service_tier or told.service_tier,
-    )
+        return told, True
+    usage, tier = read.usage or told.usage, read.service_tier or told.service_tier
+    return msgspec.structs.replace(read, usage=usage, service_tier=tier), True
+
+
+class _Chunk(msgspec.Struct):
+    piece: bytes = msgspec.field(default=b"", name="bytes")
+
+
+_chunk_decoder = msgspec.json.Decoder(_Chunk)
 
 
 class InvocationEvents:
@@ -79,8 +83,10 @@ class InvocationEvents:
         """The call that an event tells of: by the model's own counts, else by Bedrock's."""
         if message.headers.get(":event-type") != "chunk":
             return None, False
-        encoded = msgspec.json.decode(message.payload).get("bytes", "")
-        piece = msgspec.json.decode(base64.b64decode(encoded))
+        encoded = _chunk_decoder.decode(message.payload).piece
+        if b"usage" not in encoded and _METRICS_BYTES not in encoded:
+            return None, False
+        piece = msgspec.json.decode(encoded)
         call = _read_body(piece, names_model=self._names_model)
         metrics = piece.get(_METRICS) if isinstance(piece, dict) else None
         self._has_usage |= call is not None and call.usage is not None

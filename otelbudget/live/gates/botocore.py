@@ -1,7 +1,8 @@
 """The gate of botocore, and so of boto3: models that Bedrock serves.
 
-It stands around the calls of every client, above the SDK's retries, and looks only at those of
-bedrock-runtime that ask a model and wait for the answer.
+It stands around the requests of every client, above the SDK's retries, and looks only at those of
+bedrock-runtime that ask a model and wait for the answer. Instrumentations wrap the calls around
+them, and would take a gate there away with themselves.
 """
 
 import io
@@ -12,9 +13,8 @@ from typing import Any
 
 import wrapt
 
-from otelbudget.genai import semconv
 from otelbudget.genai.usage import ModelCall
-from otelbudget.live.gates import active
+from otelbudget.live.gates.bedrock import Asked, asked_of, is_refused
 from otelbudget.live.gates.bedrock_usage import (
     InvocationEvents,
     read_conversation,
@@ -23,105 +23,45 @@ from otelbudget.live.gates.bedrock_usage import (
 )
 from otelbudget.live.gates.gated import Passage
 from otelbudget.live.gates.response import Unread
-from otelbudget.live.request import Request
-
-_SERVICE = "bedrock-runtime"
-_ATTEMPTS = {"legacy": 5}
-_DEFAULT_ATTEMPTS = 3
-# Resources that a customer names, whose model only the answer can tell.
-_UNTOLD = (":application-inference-profile/", ":prompt-router/", ":default-prompt-router/")
-
-_Read = Callable[[Any, Passage, Request], None]
-"""Settles a call by its answer, or leaves a tap on it."""
 
 
 def install(client: Any) -> None:
-    """Put the gate around the calls of an imported module botocore.client."""
-    wrapt.wrap_function_wrapper(client.BaseClient, "_make_api_call", _make_api_call)
+    """Put the gate around the requests of an imported module botocore.client."""
+    wrapt.wrap_function_wrapper(client.BaseClient, "_make_request", _make_request)
 
 
-def _make_api_call(
+def _make_request(
     wrapped: Callable[..., Any], client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    request, read = _request_of(client, *args, **kwargs)
-    passage = None if request is None else Passage.open(request)
-    if passage is None or read is None or request is None:
+    asked = asked_of(client, *args, **kwargs)
+    passage = None if asked is None else Passage.open(asked.request)
+    if passage is None or asked is None:
         return wrapped(*args, **kwargs)
-    told = request.without_body()
 
-    def read_guarded(response: Any, passage: Passage) -> Any:
-        passage.guard(lambda: read(response, passage, told))
-        return response
+    def read_guarded(result: Any, passage: Passage) -> Any:
+        passage.guard(lambda: _read(result, passage, asked))
+        return result
 
     return passage.run(lambda: wrapped(*args, **kwargs), read_guarded)
 
 
-def _request_of(
-    client: Any, operation_name: str = "", api_params: Any = None, *_: Any, **__: Any
-) -> tuple[Request | None, _Read | None]:
-    """What the client is about to ask of a model, and what reads the answer; else None."""
-    read = _READERS.get(operation_name) if active.gatekeepers() else None
-    if read is None or client.meta.service_model.service_name != _SERVICE:
-        return None, None
-    parameters = api_params if isinstance(api_params, dict) else {}
-    model = parameters.get("modelId")
-    body = _body(parameters, operation_name)
-    request = Request(
-        provider="aws.bedrock",
-        model=model if isinstance(model, str) else None,
-        operation=_operation(operation_name, str(model), body),
-        body=body,
-        attempts=_attempts(client),
-    )
-    return request, read
+def _read(result: Any, passage: Passage, asked: Asked) -> None:
+    """Settle by the answer, or leave a tap on it."""
+    if is_refused(result, passage):
+        return
+    response = result[1]
+    match asked.operation:
+        case "Converse":
+            passage.read(Unread(response, read_conversation))
+        case "ConverseStream":
+            _tap(response["stream"], passage, read_conversation_event)
+        case "InvokeModelWithResponseStream":
+            _tap(response["body"], passage, InvocationEvents(names_model=asked.names_model).read)
+        case _:
+            _read_body(response, passage, asked)
 
 
-def _body(parameters: dict[str, Any], operation_name: str) -> object:
-    if operation_name.startswith("Converse"):
-        return {key: value for key, value in parameters.items() if key != "modelId"}
-    body = parameters.get("body")
-    if isinstance(body, str):
-        return body.encode()
-    return bytes(body) if isinstance(body, bytes | bytearray) else None
-
-
-def _operation(operation_name: str, model: str, body: object) -> str:
-    if operation_name.startswith("Converse"):
-        return "chat"
-    if "embed" in model:
-        return semconv.EMBEDDINGS_OPERATION
-    is_chat = isinstance(body, bytes) and b'"messages"' in body
-    return "chat" if is_chat else "text_completion"
-
-
-def _attempts(client: Any) -> int:
-    """How often the SDK sends a request at most."""
-    retries = getattr(client.meta.config, "retries", None) or {}
-    attempts = retries.get("total_max_attempts")
-    if isinstance(attempts, int):
-        return max(attempts, 1)
-    return _ATTEMPTS.get(retries.get("mode", "legacy"), _DEFAULT_ATTEMPTS)
-
-
-def _names_model(request: Request) -> bool:
-    """Whether the answer tells the model, and the request does not."""
-    return any(part in (request.model or "") for part in _UNTOLD)
-
-
-def _read_conversation(response: Any, passage: Passage, _: Request) -> None:
-    passage.read(Unread(response, read_conversation))
-
-
-def _tap_conversation(response: Any, passage: Passage, _: Request) -> None:
-    _tap(response["stream"], passage, read_conversation_event)
-
-
-def _tap_invocation(response: Any, passage: Passage, request: Request) -> None:
-    events = InvocationEvents(names_model=_names_model(request))
-    _tap(response["body"], passage, events.read)
-
-
-def _read_invocation(response: Any, passage: Passage, request: Request) -> None:
+def _read_body(response: Any, passage: Passage, asked: Asked) -> None:
     """Settle by a body, which is read at once and handed on as if it were not."""
     body = response["body"]
     raw = body._raw_stream  # noqa: SLF001 - a body that was read can only be put back there
@@ -133,18 +73,9 @@ def _read_invocation(response: Any, passage: Passage, request: Request) -> None:
         passage.settle(is_whole=False)
         return
     body._raw_stream = _Whole(content, raw)  # noqa: SLF001 - as above
-    names_model = _names_model(request)
     passage.read(
-        Unread(content, lambda it: (read_invocation(it, headers, names_model=names_model), True))
+        Unread(content, lambda it: read_invocation(it, headers, names_model=asked.names_model))
     )
-
-
-_READERS: dict[str, _Read] = {
-    "Converse": _read_conversation,
-    "ConverseStream": _tap_conversation,
-    "InvokeModel": _read_invocation,
-    "InvokeModelWithResponseStream": _tap_invocation,
-}
 
 
 class _Whole(io.BytesIO):
