@@ -9,7 +9,7 @@ from otelbudget.genai.usage import ModelCall, TokenUsage
 from otelbudget.live.request import Request, Size, size_of
 from otelbudget.pricing.billing import Charge, UnknownModel
 from otelbudget.pricing.book import PriceBook
-from otelbudget.pricing.price import PriceConfidence
+from otelbudget.pricing.price import Price, PriceConfidence
 
 DEFAULT_OUTPUT_TOKENS = 4_096
 _MIN_SEEN = 20
@@ -71,6 +71,7 @@ class Estimator:
         self._book = book
         self._unknown_model = unknown_model
         self._seen: dict[str, deque[int]] = {}
+        self._answered: dict[str, str] = {}
 
     def learn(self, call: ModelCall) -> None:
         """Note how long an answer was."""
@@ -83,6 +84,8 @@ class Estimator:
                 return
             seen = self._seen[model] = deque(maxlen=_MAX_SEEN)
         seen.append(call.usage.output_tokens)
+        if call.response_model is not None:
+            self._answered[model] = call.response_model
 
     def estimate(self, request: Request, at_ns: int, told: TokenUsage | None = None) -> Estimate:
         """What a request, and the requests that the SDK repeats it by, may use.
@@ -113,8 +116,13 @@ class Estimator:
         return sorted(seen)[int(_PERCENTILE * len(seen))]
 
     def _cost_pusd(self, request: Request, size: Size, usage: TokenUsage, at_ns: int) -> int | None:
-        """The dearest way to bill tokens: as plain input, or as input that is written to a cache."""
-        price = self._book.price(request.provider, request.model, at_ns, size.service_tier)
+        """The dearest way to bill tokens: as plain input, or as input that is written to a cache.
+
+        A name without a price, such as that of a deployment, is priced as what answered to it last.
+        """
+        price = self._price(request, size, request.model, at_ns) or self._price(
+            request, size, self._answered.get(request.model or ""), at_ns
+        )
         if price is None:
             if self._unknown_model is UnknownModel.ALLOW:
                 return None
@@ -124,3 +132,6 @@ class Estimator:
         if size.is_cached_for_an_hour:
             variants.append(replace(variants[1], cache_write_1h_input_tokens=written))
         return max(price.list_cost_pusd(variant) for variant in variants)
+
+    def _price(self, request: Request, size: Size, model: str | None, at_ns: int) -> Price | None:
+        return self._book.price(request.provider, model, at_ns, size.service_tier)
