@@ -1,0 +1,111 @@
+"""Gates as a whole: put in place, taken out under load, switched off, without the SDK's spans."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+
+import pytest
+from openai import OpenAI
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import Tracer
+
+from otelbudget import Budget, BudgetExceededError, BudgetSpanProcessor
+from otelbudget.testing import FakeProvider, Reply
+
+Watch = Callable[..., BudgetSpanProcessor]
+
+PROGRAM = """
+import openai
+from opentelemetry.sdk.trace import TracerProvider
+from otelbudget import Budget, BudgetExceededError, BudgetSpanProcessor
+provider = TracerProvider()
+provider.add_span_processor(BudgetSpanProcessor(Budget(cost_usd="0.25")))
+client = openai.OpenAI(http_client=openai.DefaultHttpxClient(verify=False), max_retries=0)
+answered = 0
+with provider.get_tracer("app").start_as_current_span("run"):
+    try:
+        for _ in range(5):
+            client.chat.completions.create(model="gpt-4o", messages=[])
+            answered += 1
+    except BudgetExceededError as error:
+        print(answered, error.usage)
+    else:
+        print(answered, "never refused")
+"""
+
+
+@pytest.mark.parametrize(
+    ("variable", "printed"),
+    [
+        pytest.param("OTEL_SDK_DISABLED", "3 0.3", id="without-spans-it-stops"),
+        pytest.param("OTELBUDGET_DISABLED", "5 never refused", id="switched-off-it-does-not"),
+    ],
+)
+def test_what_the_environment_switches_off(
+    ten_cents: FakeProvider, variable: str, printed: str
+) -> None:
+    environment = {
+        variable: "true",
+        "OPENAI_BASE_URL": ten_cents.openai_base_url,
+        "OPENAI_API_KEY": "none",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env={"PATH": "", "PYTHONPATH": ":".join(sys.path), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert done.stdout.strip() == printed
+
+
+def test_a_processor_can_be_shut_down_while_calls_pass_its_gates(
+    watch: Watch, tracer: Tracer, fake_provider: FakeProvider, client: OpenAI
+) -> None:
+    fake_provider.reply_with(Reply(10, 10))
+    processor = watch(Budget(calls=20))
+    errors: list[BaseException] = []
+    answered: list[int] = []
+    has_refused = threading.Event()
+    is_down = threading.Event()
+
+    def call() -> None:
+        with tracer.start_as_current_span("run"):
+            for number in range(60):
+                try:
+                    client.chat.completions.create(model="gpt-4o", messages=[])
+                    answered.append(number)
+                except BudgetExceededError:
+                    has_refused.set()
+                    is_down.wait(30)
+                except Exception as error:  # noqa: BLE001 - there must be none
+                    errors.append(error)
+
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    assert has_refused.wait(30)
+    processor.shutdown()
+    is_down.set()
+    for thread in threads:
+        thread.join(60)
+
+    assert errors == []
+    assert len(answered) > 4 * 20
+    assert processor.stats.faults == 0
+
+
+def test_gates_that_were_left_are_asked_again_by_the_next_processor(
+    provider: TracerProvider, watch: Watch, client: OpenAI, ten_cents: FakeProvider
+) -> None:
+    watch(Budget(calls=0)).shutdown()
+    watch(Budget(calls=1))
+    with provider.get_tracer("app").start_as_current_span("run"):
+        client.chat.completions.create(model="gpt-4o", messages=[])
+        with pytest.raises(BudgetExceededError, match="1 of 1 calls"):
+            client.chat.completions.create(model="gpt-4o", messages=[])
+
+    assert ten_cents.request_count == 1
