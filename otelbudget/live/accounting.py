@@ -73,7 +73,8 @@ class Accounting:
         self.corrected = 0
         self._told_overflow = 0
         self._has_news = False
-        self._parent_process: int | None = None
+        self._process = os.getpid()
+        self._forked_from: int | None = None
         self.lock = engine.ledger.lock
         self.clock = clock
         self._responses = ResponseTwins()
@@ -184,9 +185,9 @@ class Accounting:
         """Log what is otherwise only counted, once per cause."""
         self._has_news = False
         self._told_overflow = self.links.overflow
-        if self._parent_process is not None:
-            tell_forked(self.emitter, self._parent_process)
-            self._parent_process = None
+        if self._forked_from is not None:
+            tell_forked(self.emitter, self._forked_from)
+            self._forked_from = None
         if self._told_overflow:
             self.emitter.once(
                 "overflow",
@@ -223,7 +224,7 @@ class Accounting:
         self.engine.ledger.renew_after_fork()
         self.lock = self.engine.ledger.lock
         self.links.forget_calls()
-        self._parent_process = os.getppid()
+        self._forked_from, self._process = self._process, os.getpid()
         self._has_news = True
 
     def accounts(self, trace_id: int, tier: str | None = None) -> Accounts:

@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Iterable
 
-from opentelemetry import trace
 from opentelemetry.trace import Span
 
 from otelbudget.budgets.config import Budget, Mode
@@ -13,6 +12,7 @@ from otelbudget.genai.usage import ModelCall
 from otelbudget.live.accounting import Accounting, Changes, hex_trace_id
 from otelbudget.live.calls import CallState, GatedCall
 from otelbudget.live.cancel import InFlight
+from otelbudget.live.current import current_span
 from otelbudget.live.estimates import Estimate
 from otelbudget.live.request import Request
 from otelbudget.live.told import Told
@@ -79,7 +79,7 @@ class Gatekeeper:
         self.settle_dropped()
         if accounting.is_denied_model(request.provider, request.model):
             raise UnknownModelError(request.provider, request.model)
-        span = trace.get_current_span()
+        span = current_span()
         context = span.get_span_context()
         # Before the admission: where either fails nothing must stay in flight.
         start_time_unix_nano = accounting.clock()
@@ -234,7 +234,7 @@ class Gatekeeper:
         Raises:
             BudgetExceededError: A budget is used up.
         """
-        span = trace.get_current_span()
+        span = current_span()
         accounting = self._accounting
         with accounting.lock:
             accounts = accounting.accounts(span.get_span_context().trace_id)
@@ -248,7 +248,7 @@ class Gatekeeper:
         Raises:
             BudgetExceededError: A budget is used up.
         """
-        span = trace.get_current_span()
+        span = current_span()
         context = span.get_span_context()
         refusal = self.tools.check(context.trace_id, context.span_id)
         if refusal is not None:

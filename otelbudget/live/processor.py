@@ -20,6 +20,7 @@ from otelbudget.genai.usage import ModelCall
 from otelbudget.live import processes
 from otelbudget.live.accounting import Accounting, hex_trace_id
 from otelbudget.live.calls import IN_GATE, CallState, GatedCall, calls_around
+from otelbudget.live.current import note_root
 from otelbudget.live.emitter import Emitter
 from otelbudget.live.gatekeeper import Gatekeeper
 from otelbudget.live.gates import active
@@ -162,6 +163,8 @@ class BudgetSpanProcessor(SpanProcessor):
             self._check_place(span)
         trace_id, span_id = span.context[:2]
         parent = span.parent
+        if parent is None or parent.is_remote:
+            note_root(span)
         around = IN_GATE.get()
         inside = self._own_call() if around else None
         attributes = _attributes(span)

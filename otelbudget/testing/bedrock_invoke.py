@@ -8,7 +8,7 @@ Source: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.ht
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -69,6 +69,9 @@ def _pieces(call: Call) -> Iterator[Mapping[str, Any]]:
             yield {"type": kind, **fields}
         return
     texts = call.reply.text_pieces() or [""]
+    if "amazon.nova" in call.request.model:
+        yield from _nova_pieces(call, texts)
+        return
     for at, text in enumerate(texts, start=1):
         yield _generation(call.reply, text, is_last=at == len(texts))
 
@@ -90,6 +93,16 @@ def _nova(call: Call) -> dict[str, Any]:
             "cacheWriteInputTokenCount": counts["cacheWriteInputTokens"],
         }
     return body
+
+
+def _nova_pieces(call: Call, texts: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+    yield {"messageStart": {"role": "assistant"}}
+    for text in texts:
+        yield {"contentBlockDelta": {"delta": {"text": text}, "contentBlockIndex": 0}}
+    yield {"contentBlockStop": {"contentBlockIndex": 0}}
+    yield {"messageStop": {"stopReason": "end_turn"}}
+    counts = {"usage": _nova(call)["usage"]} if call.reply.with_usage else {}
+    yield {"metadata": {**counts, "metrics": {}, "trace": {}}}
 
 
 def _generation(reply: Reply, text: str, *, is_last: bool) -> dict[str, Any]:

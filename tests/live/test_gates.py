@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from openai import OpenAI
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.trace import Tracer
+from opentelemetry.trace import INVALID_SPAN, Tracer, use_span
 
 from otelbudget import Budget, BudgetExceededError, BudgetSpanProcessor
 from otelbudget.testing import FakeProvider, Reply
@@ -96,6 +96,22 @@ def test_a_processor_can_be_shut_down_while_calls_pass_its_gates(
     assert errors == []
     assert len(answered) > 4 * 20
     assert processor.stats.faults == 0
+
+
+def test_a_call_below_an_invalid_span_belongs_to_the_run_around(
+    watch: Watch, tracer: Tracer, client: OpenAI, ten_cents: FakeProvider
+) -> None:
+    """As OpenInference's tracers do it where instrumentation is suppressed."""
+    processor = watch(Budget(calls=1))
+    with tracer.start_as_current_span("run") as run, use_span(INVALID_SPAN):
+        client.chat.completions.create(model="gpt-4o", messages=[])
+        with pytest.raises(BudgetExceededError):
+            client.chat.completions.create(model="gpt-4o", messages=[])
+    client.chat.completions.create(model="gpt-4o", messages=[])
+
+    scopes = [account.scope for _, account in processor.engine.ledger.accounts()]
+    assert scopes == [format(run.get_span_context().trace_id, "032x"), "(none)"]
+    assert ten_cents.request_count == 2
 
 
 def test_gates_that_were_left_are_asked_again_by_the_next_processor(
