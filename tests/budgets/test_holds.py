@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle as Calls
 from hypothesis.stateful import (
@@ -188,9 +188,10 @@ class _Holds(RuleBasedStateMachine):
 
 
 def test_holds_follow_the_model_in_every_order() -> None:
-    run_state_machine_as_test(_Holds)
+    run_state_machine_as_test(_Holds, settings=settings(max_examples=200, deadline=None))
 
 
+@settings(max_examples=300, deadline=None)
 @given(
     limit=st.integers(10, 400),
     workload=st.lists(st.tuples(st.integers(1, 40), st.integers(0, 100)), min_size=8, max_size=64),

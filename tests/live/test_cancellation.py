@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anthropic
+import anyio
 import openai
 import pytest
+import trio
 from opentelemetry.trace import Tracer
 
 from otelbudget import Budget, BudgetExceededError, BudgetSpanProcessor
@@ -121,6 +123,43 @@ def test_in_a_task_group_the_error_is_its_own(
 
 async def _await(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
+
+
+def test_in_a_task_group_of_anyio_too(
+    branches: FakeProvider, processor: BudgetSpanProcessor, tracer: Tracer
+) -> None:
+    async def main() -> None:
+        async with asking(branches) as ask:
+            with tracer.start_as_current_span("run"):
+                async with anyio.create_task_group() as group:
+                    for text in ("fast", "slow"):
+                        group.start_soon(_await, ask(text))
+
+    error, seconds = timed(main())
+
+    assert isinstance(error, ExceptionGroup)
+    assert [type(each) for each in error.exceptions] == [BudgetExceededError]
+    assert seconds < ENDED_WITHIN_SECONDS
+    assert processor.stats.faults == 0
+
+
+def test_trio_is_left_alone(watch: Watch, tracer: Tracer, branches: FakeProvider) -> None:
+    branches.reply_with(Reply(0, 15_000, latency_seconds=FAST_SECONDS))
+    processor = watch(Budget(cost_usd="0.10", cancel_in_flight=True))
+
+    async def main() -> None:
+        async with asking(branches) as ask:
+            with tracer.start_as_current_span("run"):
+                async with trio.open_nursery() as nursery:
+                    for _ in range(3):
+                        nursery.start_soon(_await, ask("x"))
+                with pytest.raises(BudgetExceededError):
+                    await ask("x")
+
+    trio.run(main)
+
+    assert branches.request_count == 3
+    assert processor.stats.faults == 0
 
 
 def test_other_tasks_and_other_traces_go_on(
