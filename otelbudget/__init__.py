@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from otelbudget.budgets.config import Budget, Budgets, Mode
+    from otelbudget.doctor.verify import verify_enforcement
     from otelbudget.errors import (
         BudgetConfigError,
         BudgetExceededError,
@@ -48,6 +49,7 @@ _MODULE_OF = {
     "UnknownModelError": "otelbudget.errors",
     "check": "otelbudget.live.check",
     "guarded": "otelbudget.live.check",
+    "verify_enforcement": "otelbudget.doctor.verify",
 }
 
 __all__ = [
@@ -69,6 +71,7 @@ __all__ = [
     "UnknownModelError",
     "check",
     "guarded",
+    "verify_enforcement",
 ]
 
 

@@ -18,6 +18,7 @@ EXIT_GATE_FAILED = 3
 # Name, and first sentence of the help, so that --help loads no command.
 COMMANDS: Mapping[str, str] = {
     "audit": "Answer what was spent, on what, and what the numbers leave out.",
+    "doctor": "Prove in this environment that a used-up budget stops the next model call.",
     "import": "Read traces into a DuckDB store.",
     "prices": "Show what a model costs, where its price comes from, and what others say.",
     "simulate": "Replay limits over recorded traces: what would they have stopped and saved.",
@@ -80,9 +81,7 @@ def app(ctx: click.Context, no_color: bool) -> None:  # noqa: FBT001 - an option
 def main() -> None:
     """Run the command line; every expected error is one sentence and an exit code."""
     try:
-        app(prog_name="budget-audit", standalone_mode=False)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
+        sys.exit(app(prog_name="budget-audit", standalone_mode=False))
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

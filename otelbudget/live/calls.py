@@ -7,6 +7,7 @@ from enum import Enum, auto
 from opentelemetry.trace import Span
 
 from otelbudget.budgets.decisions import Admission
+from otelbudget.genai.usage import ModelCall
 from otelbudget.live.request import Request
 
 
@@ -44,6 +45,7 @@ class GatedCall:
         end_time_unix_nano: When it was settled, None while open.
         response_id: The provider's id of the response.
         state: How far it has come.
+        told_by_span: What a span inside its gate told of it while it was open.
     """
 
     call_id: str
@@ -58,6 +60,7 @@ class GatedCall:
     end_time_unix_nano: int | None = None
     response_id: str | None = None
     state: CallState = CallState.OPEN
+    told_by_span: ModelCall | None = None
 
     def is_open_to(self, *, is_known: bool) -> bool:
         """Whether a settlement still counts: the first one, or a known one after an estimate."""

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterable
 
+import msgspec
 from opentelemetry.trace import Span
 
 from otelbudget.budgets.config import Budget, Mode
@@ -115,6 +116,8 @@ class Gatekeeper:
             sent: How often the request may have left.
         """
         accounting = self._accounting
+        if not (is_whole and call is not None and call.usage is not None):
+            call, is_whole = _filled_in(gated, call, is_whole=is_whole)
         is_known = is_whole and call is not None and call.usage is not None
         estimate: Estimate | None = None
         changes: Changes | None
@@ -157,9 +160,18 @@ class Gatekeeper:
         return accounting.end_at_estimate(gated.admission, charge)
 
     def settle_by_span(self, gated: GatedCall, call: ModelCall) -> None:
-        """Settle a call by what a span tells of it, where that is known."""
-        if call.usage is not None:
-            self.settle(gated, call)
+        """Settle a call by what a span tells of it, where its response does not.
+
+        An open call keeps it until it ends: its response tells more, such as the id by which other
+        spans are known to be the same call.
+        """
+        if call.usage is None:
+            return
+        with self._accounting.lock:
+            if gated.state is CallState.OPEN:
+                gated.told_by_span = gated.told_by_span or call
+                return
+        self.settle(gated, call)
 
     def release(self, gated: GatedCall, *, was_sent: bool) -> None:
         """Take a call back that the provider cannot have billed.
@@ -322,3 +334,15 @@ class Gatekeeper:
                 agent=link.agent if link is not None else None,
             )
         )
+
+
+def _filled_in(
+    gated: GatedCall, call: ModelCall | None, *, is_whole: bool
+) -> tuple[ModelCall | None, bool]:
+    """What was read of a call, with the usage that a span inside its gate told; is that whole."""
+    told = gated.told_by_span
+    if told is None:
+        return call, is_whole
+    gated.told_by_span = None
+    response_id = None if call is None else call.response_id
+    return msgspec.structs.replace(told, response_id=response_id or told.response_id), True

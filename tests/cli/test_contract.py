@@ -18,7 +18,7 @@ from click.testing import CliRunner
 Call = Callable[..., Any]
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "sample_traces" / "traces.jsonl"
-COMMANDS = ["audit", "import", "prices", "simulate", "suggest"]
+COMMANDS = ["audit", "doctor", "import", "prices", "simulate", "suggest"]
 
 MONEY = re.compile(r"(0|[1-9]\d*)\.\d{2}(\d*[1-9])?")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")

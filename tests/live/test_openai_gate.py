@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -11,6 +12,7 @@ import openai
 import pytest
 from openai import OpenAI
 from openai.types.chat import ChatCompletionMessageParam
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Tracer
 from pydantic import BaseModel, ValidationError
@@ -412,3 +414,37 @@ def test_what_the_gate_read_is_an_event_on_the_current_span(
         "gen_ai.usage.input_tokens": 20_000,
         "gen_ai.usage.output_tokens": 5_000,
     }
+
+
+def test_a_span_inside_the_gate_does_not_hide_the_id_by_which_others_are_known(
+    ten_cents: FakeProvider,
+    provider: TracerProvider,
+    processor: BudgetSpanProcessor,
+    tracer: Tracer,
+    usage_of: UsageOf,
+) -> None:
+    """OpenInference tells of the usage inside, without an id, and traceloop afterwards, with one."""
+    inside = provider.get_tracer("openinference.instrumentation.openai")
+    after = provider.get_tracer("opentelemetry.instrumentation.openai.v1")
+
+    def tell(_response: httpx2.Response) -> None:
+        counts = {"llm.token_count.prompt": 20_000, "llm.token_count.completion": 5_000}
+        inside.start_span("Response", attributes=counts).end()
+
+    http = openai.DefaultHttpxClient(verify=False, event_hooks={"response": [tell]})
+    with (
+        openai.OpenAI(
+            base_url=ten_cents.openai_base_url, api_key="none", http_client=http
+        ) as client,
+        tracer.start_as_current_span("run"),
+    ):
+        asked_at = time.time_ns()
+        answer = client.responses.create(model="gpt-4o", input="hello")
+        usage = {
+            "gen_ai.response.id": answer.id,
+            "gen_ai.usage.input_tokens": 20_000,
+            "gen_ai.usage.output_tokens": 5_000,
+        }
+        after.start_span("openai.response", attributes=usage, start_time=asked_at).end()
+
+    assert usage_of(processor) == ONE_CALL

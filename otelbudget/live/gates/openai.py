@@ -9,6 +9,7 @@ from otelbudget.live.gates import stainless
 _OPERATIONS = {
     "/chat/completions": "chat",
     "/responses": "chat",
+    "/responses/compact": "chat",
     "/completions": "text_completion",
     "/embeddings": "embeddings",
 }
