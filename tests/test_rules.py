@@ -12,7 +12,10 @@ from otelbudget.genai import semconv
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = (ROOT / "otelbudget", ROOT / "cli" / "budget_audit")
-ATTRIBUTE = re.compile(r"""["'](gen_ai|llm|openinference|traceloop|ai)\.[a-z_.]+["']""")
+# Modules of OpenInference are named like attributes.
+ATTRIBUTE = re.compile(
+    r"""["'](gen_ai|llm|openinference(?!\.instrumentation)|traceloop|ai)\.[a-z_.]+["']"""
+)
 SQL_ROOMS = ("store", "audit")
 
 

@@ -133,11 +133,12 @@ class BudgetSpanProcessor(SpanProcessor):
             return
         try:
             refusal = self._start(span)
+            error = None if refusal is None else self._refused(span, refusal)
         except Exception:  # noqa: BLE001 - a fault of ours must not reach the application
             self._accounting.emitter.failed("on_start")
             return
-        if refusal is not None:
-            self._refuse(span, refusal)
+        if error is not None:
+            raise error
 
     def on_end(self, span: ReadableSpan) -> None:
         """Charge the span's usage unless a call that is already charged explains it."""
@@ -239,7 +240,8 @@ class BudgetSpanProcessor(SpanProcessor):
         for cause, warning in misplacements(span, self):
             self._accounting.emitter.once(cause, "%s", warning)
 
-    def _refuse(self, span: Span, refusal: Refusal) -> None:
+    def _refused(self, span: Span, refusal: Refusal) -> BudgetExceededError:
+        """End a span that is refused; the error to raise."""
         context = span.context
         accounting = self._accounting
         self._check_place(span)
@@ -253,7 +255,7 @@ class BudgetSpanProcessor(SpanProcessor):
         )
         accounting.emitter.refused(refusal, span)
         end_refused(span, refusal, error)
-        raise error
+        return error
 
     def _end(self, span: ReadableSpan) -> None:
         trace_id, span_id = span.context[:2]

@@ -343,7 +343,7 @@ def test_a_processor_that_is_added_after_it_is_reported_once(
     watch: Watch, provider: TracerProvider, tracer: Tracer, caplog: pytest.LogCaptureFixture
 ) -> None:
     watch(Budget(calls=1))
-    watch(Budget(calls=1))
+    watch(Budget(calls=2))
     provider.add_span_processor(SpanProcessor())
     for _ in range(3):
         tracer.start_span("run").end()

@@ -137,7 +137,7 @@ def test_a_child_does_not_wait_for_the_calls_of_its_parent_to_end(
     """Their estimates are held by the parent; the child has room for a call of its own."""
     is_forked = threading.Event()
 
-    def answer(request: object) -> Reply:
+    def answer(_: object) -> Reply:
         match fake_provider.request_count:
             case 2:
                 is_forked.wait(20)
@@ -151,7 +151,7 @@ def test_a_child_does_not_wait_for_the_calls_of_its_parent_to_end(
         # gpt-4o: 10 USD/Mtok * 1_000 = 0.01 USD of output at most
         processor = watch(Budget(cost_usd="0.015", reserve=True))
         with trace.get_tracer("app").start_as_current_span("run"):
-            ask()  # imports what a child could not import in the middle of it
+            ask(max_tokens=1000)  # imports what a child could not import in the middle of it
             run = contextvars.copy_context().run
             first = threading.Thread(target=run, args=(lambda: ask(max_tokens=1000),))
             first.start()

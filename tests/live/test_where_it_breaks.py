@@ -24,6 +24,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.trace import Tracer
 
+import otelbudget
 from otelbudget import Budget, BudgetExceededError, BudgetSpanProcessor
 from otelbudget.budgets.ledger import Account
 from otelbudget.testing import FakeProvider, Reply
@@ -31,6 +32,7 @@ from otelbudget.testing import FakeProvider, Reply
 Watch = Callable[..., BudgetSpanProcessor]
 AccountOf = Callable[[BudgetSpanProcessor], Account]
 Chat = Callable[[], None]
+Break = Callable[[BudgetSpanProcessor], None]
 
 HELLO: Any = [{"role": "user", "content": "hello"}]
 MODEL = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o"}
@@ -174,16 +176,17 @@ def test_hooks_on_pool_threads_count_each_call_once_and_gates_hold(
         with concurrent_provider.get_tracer("app").start_as_current_span("run"):
             for _ in range(2):
                 client.chat.completions.create(model="gpt-4o", messages=HELLO)
-                anthropic.messages.create(model="claude-sonnet-4-5", max_tokens=9, messages=HELLO)
+                anthropic.messages.create(model="claude-haiku-4-5", max_tokens=9, messages=HELLO)
             with pytest.raises(BudgetExceededError):
                 client.chat.completions.create(model="gpt-4o", messages=HELLO)
     finally:
+        anthropic.close()
         for instrumentor in instrumentors:
             instrumentor.uninstrument()
 
     account = account_of(processor)
-    # gpt-4o: 0.10 USD each; claude-sonnet-4-5: 3 USD/Mtok * 20_000 + 15 USD/Mtok * 5_000 = 0.135 USD
-    assert (account.calls, account.tokens, account.cost_pusd) == (4, 100_000, 470_000_000_000)
+    # gpt-4o: 0.10 USD each; claude-haiku-4-5: 1 USD/Mtok * 20_000 + 5 USD/Mtok * 5_000 = 0.045 USD
+    assert (account.calls, account.tokens, account.cost_pusd) == (4, 100_000, 290_000_000_000)
     assert ten_cents.request_count == 4
     assert processor.stats.faults == 0
 
@@ -384,14 +387,20 @@ def test_answers_without_usage_count_at_an_estimate_and_trip(
 ) -> None:
     fake_provider.reply_with(Reply(with_usage=False))
     processor = watch(Budget(cost_usd="0.25", warn_at=[]))
-    with tracer.start_as_current_span("run"), pytest.raises(BudgetExceededError) as refusal:
-        for _ in range(100):
-            # 10 USD/Mtok * 10_000 = 0.10 USD of output at most, and some input
-            answer = client.chat.completions.create(
-                model="gpt-4o", messages=HELLO, max_tokens=10_000, **options
-            )
-            if options:
-                list(answer)
+
+    def ask() -> None:
+        # 10 USD/Mtok * 10_000 = 0.10 USD of output at most, and some input
+        answer = client.chat.completions.create(
+            model="gpt-4o", messages=HELLO, max_tokens=10_000, **options
+        )
+        if options:
+            list(answer)
+
+    with tracer.start_as_current_span("run"):
+        for _ in range(3):
+            ask()
+        with pytest.raises(BudgetExceededError) as refusal:
+            ask()
 
     facts = refusal.value.facts
     assert fake_provider.request_count == 3
@@ -498,10 +507,18 @@ def _break_lock(processor: BudgetSpanProcessor) -> None:
     processor.engine.ledger.lock = lock
 
 
-BREAK: dict[str, Callable[[BudgetSpanProcessor], None]] = {
-    "clock": _break_clock,
-    "lock": _break_lock,
-}
+@pytest.fixture(params=[_break_clock, _break_lock], ids=["clock", "lock"])
+def break_part(request: pytest.FixtureRequest) -> Break:
+    """Breaks a part of a processor while it runs."""
+    breaking: Break = request.param
+    return breaking
+
+
+@pytest.fixture(params=["plain", "stream", "raw", "streaming_response", "async"])
+def call(request: pytest.FixtureRequest, client: OpenAI) -> Callable[[], object]:
+    """Makes a call of the openai client in each form; returns what the caller has of it."""
+    form: str = request.param
+    return lambda: _call(client, form)
 
 
 def _call(client: OpenAI, form: str) -> object:
@@ -536,87 +553,92 @@ async def _call_async(url: str) -> object:
         return answer.choices[0].message.content
 
 
-FORMS = ["plain", "stream", "raw", "streaming_response", "async"]
-
-
 def _faults_told(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [message for message in caplog.messages if message.startswith("otelbudget failed in")]
 
 
 @pytest.mark.parametrize("cancels", [False, True], ids=["plain", "cancels"])
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("broken", BREAK)
 def test_a_fault_before_a_call_leaves_the_answer_and_is_told_once(
     watch: Watch,
     tracer: Tracer,
-    client: OpenAI,
+    call: Callable[[], object],
+    break_part: Break,
     caplog: pytest.LogCaptureFixture,
-    broken: str,
-    form: str,
     *,
     cancels: bool,
 ) -> None:
     processor = watch(Budget(cost_usd=1, reserve=True, cancel_in_flight=cancels))
-    expected = _call(client, form)
+    expected = call()
     with tracer.start_as_current_span("run"):
-        BREAK[broken](processor)
-        assert [_call(client, form) for _ in range(3)] == [expected] * 3
+        break_part(processor)
+        assert [call() for _ in range(3)] == [expected] * 3
 
     told = _faults_told(caplog)
     assert processor.stats.faults >= 3
     assert len(told) == len(set(told)) <= 3
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("broken", BREAK)
 def test_a_fault_while_a_call_is_under_way_leaves_the_answer_and_is_told_once(
     watch: Watch,
     tracer: Tracer,
-    client: OpenAI,
+    call: Callable[[], object],
+    break_part: Break,
     ten_cents: FakeProvider,
     caplog: pytest.LogCaptureFixture,
-    broken: str,
-    form: str,
 ) -> None:
     processor = watch(Budget(cost_usd=100, reserve=True, cancel_in_flight=True))
-    expected = _call(client, form)
+    expected = call()
 
     def break_and_answer(_: object) -> Reply:
-        BREAK[broken](processor)
+        break_part(processor)
         return Reply(input_tokens=20_000, output_tokens=5_000)
 
     ten_cents.reply_with(break_and_answer)
     with tracer.start_as_current_span("run"):
-        assert _call(client, form) == expected
+        assert call() == expected
 
     told = _faults_told(caplog)
     assert processor.stats.faults >= 1
     assert len(told) == len(set(told)) <= 3
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("broken", BREAK)
 def test_a_fault_while_a_call_fails_leaves_the_error_of_the_sdk(
     watch: Watch,
     tracer: Tracer,
-    client: OpenAI,
+    call: Callable[[], object],
+    break_part: Break,
     ten_cents: FakeProvider,
     caplog: pytest.LogCaptureFixture,
-    broken: str,
-    form: str,
 ) -> None:
     processor = watch(Budget(cost_usd=100))
 
     def break_and_refuse(_: object) -> Reply:
-        BREAK[broken](processor)
+        break_part(processor)
         return Reply(status=400)
 
     ten_cents.reply_with(break_and_refuse)
     with tracer.start_as_current_span("run"), pytest.raises(openai.BadRequestError):
-        _call(client, form)
+        call()
 
     assert processor.stats.faults >= 1
     assert len(_faults_told(caplog)) == len(set(_faults_told(caplog))) <= 3
+
+
+def test_a_fault_at_spans_and_checks_does_not_reach_the_application(
+    watch: Watch, tracer: Tracer, caplog: pytest.LogCaptureFixture
+) -> None:
+    processor = watch(Budget(calls=0, tool_calls=0))
+    _break_lock(processor)
+    for operation in ("chat", "execute_tool", "invoke_agent"):
+        for _ in range(3):
+            attributes = {"gen_ai.operation.name": operation, "gen_ai.usage.input_tokens": 7}
+            tracer.start_span(operation, attributes=attributes).end()
+    otelbudget.check()
+    otelbudget.check("tool")
+
+    told = _faults_told(caplog)
+    assert processor.stats.faults == 9 + 9 + 2
+    assert len(told) == len(set(told)) == 3
 
 
 @pytest.mark.parametrize("reserve", [False, True], ids=["plain", "reserves"])

@@ -16,7 +16,7 @@ from otelbudget.live.gates.bedrock_usage import (
     read_conversation_event,
     read_invocation,
 )
-from otelbudget.live.gates.gated import Passage
+from otelbudget.live.gates.gated import Passage, asked
 from otelbudget.live.gates.response import Unread
 
 
@@ -31,20 +31,20 @@ async def _make_request(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
-    asked = asked_of(client, *args, **kwargs)
-    passage = None if asked is None else Passage.open(asked.request)
-    if passage is None or asked is None:
+    call = asked(lambda: asked_of(client, *args, **kwargs))
+    passage = None if call is None else Passage.open(call.request)
+    if passage is None or call is None:
         return await wrapped(*args, **kwargs)
     content: bytes | None = None
 
     async def request() -> Any:
         nonlocal content
         result = await wrapped(*args, **kwargs)
-        content = await _taken(result, asked)
+        content = await _taken(result, call)
         return result
 
     def read_guarded(result: Any, passage: Passage) -> Any:
-        passage.guard(lambda: _read(result, passage, asked, content))
+        passage.guard(lambda: _read(result, passage, call, content))
         return result
 
     return await passage.run_async(request, read_guarded)

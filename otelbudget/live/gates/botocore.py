@@ -21,7 +21,7 @@ from otelbudget.live.gates.bedrock_usage import (
     read_conversation_event,
     read_invocation,
 )
-from otelbudget.live.gates.gated import Passage
+from otelbudget.live.gates.gated import Passage, asked
 from otelbudget.live.gates.response import Unread
 
 
@@ -33,13 +33,13 @@ def install(client: Any) -> None:
 def _make_request(
     wrapped: Callable[..., Any], client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    asked = asked_of(client, *args, **kwargs)
-    passage = None if asked is None else Passage.open(asked.request)
-    if passage is None or asked is None:
+    call = asked(lambda: asked_of(client, *args, **kwargs))
+    passage = None if call is None else Passage.open(call.request)
+    if passage is None or call is None:
         return wrapped(*args, **kwargs)
 
     def read_guarded(result: Any, passage: Passage) -> Any:
-        passage.guard(lambda: _read(result, passage, asked))
+        passage.guard(lambda: _read(result, passage, call))
         return result
 
     return passage.run(lambda: wrapped(*args, **kwargs), read_guarded)

@@ -5,7 +5,7 @@ import weakref
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextvars import Token
 from secrets import token_hex
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from otelbudget.errors import OtelBudgetError
 from otelbudget.genai.usage import ModelCall
@@ -19,14 +19,31 @@ from otelbudget.live.request import Request
 logger = logging.getLogger("otelbudget")
 
 
-def asked(read: Callable[[], Request | None]) -> Request | None:
-    """The request that a gate's own code reads off a call; None where it is none, or cannot be read."""
+_Read = TypeVar("_Read")
+
+
+def asked(read: Callable[[], _Read | None]) -> _Read | None:
+    """What a gate reads off a call; None where nobody watches, or where it cannot be read."""
+    gatekeepers = active.gatekeepers()
+    if not gatekeepers:
+        return None
     try:
         return read()
     except Exception:  # noqa: BLE001 - a fault of ours must not stop the call
-        for gatekeeper in active.gatekeepers():
+        for gatekeeper in gatekeepers:
             gatekeeper.failed("reading a request")
         return None
+
+
+def passage_of(read: Callable[[], Request | None]) -> "Passage | None":
+    """The passage of a call by the request that a gate reads off it; None for every other call.
+
+    Raises:
+        BudgetExceededError: As `Passage.open`.
+        UnknownModelError: As `Passage.open`.
+    """
+    request = asked(read)
+    return None if request is None else Passage.open(request)
 
 
 class Passage:

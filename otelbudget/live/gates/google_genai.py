@@ -21,8 +21,7 @@ import wrapt
 
 from otelbudget.genai import semconv
 from otelbudget.genai.usage import ModelCall
-from otelbudget.live.gates import active
-from otelbudget.live.gates.gated import Passage
+from otelbudget.live.gates.gated import Passage, asked, passage_of
 from otelbudget.live.gates.google_usage import read_answer
 from otelbudget.live.gates.response import Unread
 from otelbudget.live.request import Request
@@ -54,8 +53,7 @@ def install(api_client: Any) -> None:
 def _request(
     wrapped: Callable[..., Any], client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    request = _request_of(client, args, kwargs)
-    passage = None if request is None else Passage.open(request)
+    passage = passage_of(lambda: _request_of(client, args, kwargs))
     if passage is None:
         return wrapped(*args, **kwargs)
     return passage.run(lambda: wrapped(*args, **kwargs), _read)
@@ -67,8 +65,7 @@ async def _async_request(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
-    request = _request_of(client, args, kwargs)
-    passage = None if request is None else Passage.open(request)
+    passage = passage_of(lambda: _request_of(client, args, kwargs))
     if passage is None:
         return await wrapped(*args, **kwargs)
     return await passage.run_async(lambda: wrapped(*args, **kwargs), _read)
@@ -80,7 +77,7 @@ def _request_streamed(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Iterator[Any]:
-    request = _request_of(client, args, kwargs)
+    request = asked(lambda: _request_of(client, args, kwargs))
     if request is None:
         return wrapped(*args, **kwargs)
     return _streamed(request, wrapped(*args, **kwargs))
@@ -106,8 +103,7 @@ async def _async_request_streamed(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
-    request = _request_of(client, args, kwargs)
-    passage = None if request is None else Passage.open(request)
+    passage = passage_of(lambda: _request_of(client, args, kwargs))
     if passage is None:
         return await wrapped(*args, **kwargs)
     chunks = await passage.run_async(lambda: wrapped(*args, **kwargs), _tapped_async)
@@ -117,9 +113,7 @@ async def _async_request_streamed(
 
 
 def _request_of(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
-    """What the client is about to ask of a model; None where it asks none, or nobody watches."""
-    if not active.gatekeepers():
-        return None
+    """What the client is about to ask of a model; None where it asks none."""
     method, path, body, options = _arguments(*args, **kwargs)
     model, _, verb = path.partition("?")[0].rpartition(":")
     operation = _OPERATIONS.get(verb)

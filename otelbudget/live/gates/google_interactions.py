@@ -8,8 +8,7 @@ import msgspec
 import wrapt
 
 from otelbudget.genai.usage import ModelCall
-from otelbudget.live.gates import active
-from otelbudget.live.gates.gated import Passage
+from otelbudget.live.gates.gated import Passage, passage_of
 from otelbudget.live.gates.google_usage import read_interaction, read_interaction_event
 from otelbudget.live.gates.response import Unread
 from otelbudget.live.request import Request
@@ -27,8 +26,7 @@ def install(basesdk: Any) -> None:
 def _do_request(
     wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    request = _request_of(*args, **kwargs)
-    passage = None if request is None else Passage.open(request)
+    passage = passage_of(lambda: _request_of(*args, **kwargs))
     if passage is None:
         return wrapped(*args, **kwargs)
     return passage.run(lambda: wrapped(*args, **kwargs), _read)
@@ -37,8 +35,7 @@ def _do_request(
 async def _do_request_async(
     wrapped: Callable[..., Awaitable[Any]], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    request = _request_of(*args, **kwargs)
-    passage = None if request is None else Passage.open(request)
+    passage = passage_of(lambda: _request_of(*args, **kwargs))
     if passage is None:
         return await wrapped(*args, **kwargs)
     return await passage.run_async(lambda: wrapped(*args, **kwargs), _read)
@@ -51,8 +48,8 @@ def _request_of(
     retry_config: Any = None,
     **__: Any,
 ) -> Request | None:
-    """What the client is about to ask of a model; None where it asks none, or nobody watches."""
-    if not active.gatekeepers() or getattr(hook_ctx, "operation_id", None) != _OPERATION:
+    """What the client is about to ask of a model; None where it asks none."""
+    if getattr(hook_ctx, "operation_id", None) != _OPERATION:
         return None
     body = _body(request)
     model = body.get("model")

@@ -20,7 +20,7 @@ import wrapt
 
 from otelbudget.errors import OtelBudgetError
 from otelbudget.live.gates import active
-from otelbudget.live.gates.gated import Passage
+from otelbudget.live.gates.gated import Passage, passage_of
 from otelbudget.live.gates.litellm_answers import answer_of, is_stream, tapped
 from otelbudget.live.gates.openai import provider_of
 from otelbudget.live.request import Request
@@ -285,7 +285,7 @@ def _call(
     if around is not None and around.passage is not None:
         return around, False
     try:
-        passage = Passage.open(function.request(args, kwargs))
+        passage = passage_of(lambda: function.request(args, kwargs))
     except OtelBudgetError as refusal:
         if around is not None:
             around.refusal = refusal

@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 
 import wrapt
 
-from otelbudget.live.gates import active
-from otelbudget.live.gates.gated import Passage, asked
+from otelbudget.live.gates.gated import Passage, passage_of
 from otelbudget.live.request import Request
 
 
@@ -93,10 +92,7 @@ def _passage(
     api: Api, client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Passage | None:
     """The passage of a request that asks a model; None for every other request."""
-    if not active.gatekeepers():
-        return None
-    request = asked(lambda: api.request(client, args, kwargs))
-    passage = None if request is None else Passage.open(request)
+    passage = passage_of(lambda: api.request(client, args, kwargs))
     if passage is not None:
         options = kwargs.get("options", args[1] if len(args) > 1 else None)
         passage.guard(lambda: _read_before_parsing(options, passage))
