@@ -55,11 +55,10 @@ def _headline(report: Report) -> Text:
 
 def _results(probes: Sequence[ProbeResult]) -> Table:
     shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    shown.add_column("sdk", no_wrap=True)
+    shown.add_column("sdk", no_wrap=True, min_width=20)
     shown.add_column("instrumentation", no_wrap=True, overflow="ellipsis")
-    shown.add_column("result", no_wrap=True)
-    for name in ("calls stopped", "charged right"):
-        shown.add_column(name, justify="right", no_wrap=True)
+    for name in ("result", "stopped", "charged"):
+        shown.add_column(name, no_wrap=True, min_width=len(name))
     for group in _groups(probes):
         first = group[0]
         forms = [probe for probe in group if probe.form is not None]
