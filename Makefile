@@ -4,12 +4,14 @@ TRACES ?= ../shared/traces
 ARGS ?=
 READY := .venv/.ready
 COMPAT := .venv/.compat
+OPENAI2 := .venv-openai2/.ready
+RESULTS := build/compat
 BIN := .venv/bin
 
-.PHONY: help demo test server compat generated lint format bench wheel clean
+.PHONY: help demo test server compat compat-main compat-openai2 generated lint format bench wheel clean
 
 help: ## Show the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -32,12 +34,27 @@ server: $(READY) ## Run the tests that need a server program, such as prometheus
 	@$(BIN)/python -m pytest -m server $(ARGS)
 
 $(COMPAT): $(READY)
-	@echo 'Adding the instrumentations of tests/compat to .venv (once) ...'
+	@echo 'Adding the packages of tests/compat to .venv (once) ...'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e . --group dev --group compat
 	@touch $@
 
-compat: $(COMPAT) ## Run real instrumentations against the fake provider: spend equals the bill
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m compat $(ARGS)
+$(OPENAI2): $(READY)
+	@echo 'Setting up .venv-openai2 (once; about a minute) ...'
+	@$(PYTHON) -m venv .venv-openai2
+	@.venv-openai2/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@.venv-openai2/bin/python -m pip install --quiet --disable-pip-version-check -e . --group compat-openai2
+	@touch $@
+
+compat: compat-main compat-openai2 ## Run real packages against the fake provider: stops hold, spend equals the bill
+	@$(BIN)/python docs/make_compatibility.py --check $(RESULTS)
+
+compat-main: $(COMPAT) ## The part of it with openai 3 (ARGS=...: for pytest)
+	@rm -rf $(RESULTS)/main
+	@OTELBUDGET_COMPAT_RESULTS=$(RESULTS) $(BIN)/python -m pytest -p no:langsmith_plugin -n 2 --dist loadgroup -m compat tests/compat $(ARGS)
+
+compat-openai2: $(OPENAI2) ## The part of it with openai 2: litellm and openlit (ARGS=...: for pytest)
+	@rm -rf $(RESULTS)/openai2
+	@OTELBUDGET_COMPAT_RESULTS=$(RESULTS) .venv-openai2/bin/python -m pytest -p no:langsmith_plugin -n 2 --dist loadgroup -m compat tests/compat $(ARGS)
 
 lint: $(READY) ## Check format, style, types and the direction of imports
 	@$(BIN)/ruff format --check .
@@ -64,4 +81,4 @@ wheel: $(READY) ## Build the wheel, install it apart from the sources and use it
 	@$(PYTHON) tests/check_wheel.py dist/*.whl
 
 clean: ## Remove what the targets made
-	@rm -rf .venv build dist .mypy_cache .ruff_cache
+	@rm -rf .venv .venv-openai2 build dist .mypy_cache .ruff_cache

@@ -28,21 +28,14 @@ class Cell(NamedTuple):
     has_root: bool = True
 
     @property
-    def is_gated(self) -> bool:
-        """Whether a gate reads the response, so that no span is needed."""
-        return self.api != "messages"
-
-    @property
     def unclear_calls(self) -> int:
-        """Calls that may have been billed: to a gate, an answer 500. A limit on calls counts it."""
-        return 1 if self.case == "failed" and self.is_gated else 0
+        """Calls that may have been billed: an answer 500. A limit on calls counts it."""
+        return 1 if self.case == "failed" else 0
 
     @property
     def is_possible(self) -> bool:
-        """Whether anything tells of the calls, and the package has the form."""
-        if self.package == "pydantic-ai" and self.form == "helper":
-            return False
-        return self.is_gated or self.has_native_spans or self.package != "none"
+        """Whether the package has the form."""
+        return self.package != "pydantic-ai" or self.form != "helper"
 
     @property
     def id(self) -> str:
@@ -73,41 +66,9 @@ def cells() -> Iterator[Cell]:
         yield cell._replace(has_root=False)
 
 
-def fault(cell: Cell) -> str | None:
-    """Why the numbers of a cell are not right; None where they are."""
-    match cell:
-        case Cell(case="one-hour-cache", has_native_spans=False):
-            return "only the SDK's own spans tell how long a cache is kept"
-        case Cell(
-            api="messages",
-            package="traceloop",
-            has_native_spans=False,
-            form="streamed" | "helper",
-            case="usage" | "failed",
-        ):
-            return "traceloop adds the output of a stream's first event to the total of the last"
-        case Cell(
-            api="messages",
-            package="pydantic-ai",
-            has_native_spans=False,
-            form="streamed",
-            case="failed",
-        ):
-            return "pydantic-ai leaves the span of a failed stream without an error"
-    return None
-
-
 def table() -> list[Any]:
-    """The cells as parameters; those with a known fault are expected to fail."""
-    parameters = []
-    for cell in cells():
-        if cell.is_possible:
-            reason = fault(cell)
-            marks = [pytest.mark.xdist_group(cell.id)]
-            if reason is not None:
-                marks.append(pytest.mark.xfail(strict=True, raises=AssertionError, reason=reason))
-            parameters.append(pytest.param(cell, id=cell.id, marks=marks))
-    return parameters
+    """The cells as parameters."""
+    return [pytest.param(cell, id=cell.id) for cell in cells() if cell.is_possible]
 
 
 @pytest.mark.parametrize("cell", table())

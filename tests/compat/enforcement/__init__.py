@@ -1,0 +1,1 @@
+"""The enforcement matrix: real packages, run until a budget trips and once more."""
