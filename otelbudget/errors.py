@@ -77,13 +77,24 @@ class BudgetFacts:
                 f"Budget {self.budget!r} ({scope}) is used up: {used} {unit(self.kind)}"
                 f"{estimated}; raise the limit or start a new run."
             )
+        held = (
+            f", {display(self.kind, self.held)} {unit(self.kind)} held for "
+            f"{calls(self.calls_in_flight)} in flight"
+            if self.calls_in_flight
+            else ""
+        )
+        need = f"{display(self.kind, self.estimate)} {unit(self.kind)}"
+        wait = " wait for what is in flight," if self.calls_in_flight else ""
         return (
             f"Budget {self.budget!r} ({scope}) has no room for this call: {used} "
-            f"{unit(self.kind)} used{estimated}, {display(self.kind, self.held)} held for "
-            f"{self.calls_in_flight} calls in flight, and this one may use "
-            f"{display(self.kind, self.estimate)}; lower its cap on output, wait for the calls in "
-            "flight, or raise the limit."
+            f"{unit(self.kind)} used{estimated}{held}, and this one may use {need}; lower its cap "
+            f"on output,{wait} or raise the limit."
         )
+
+
+def calls(count: int) -> str:
+    """A number of calls for a sentence."""
+    return "1 call" if count == 1 else f"{count} calls"
 
 
 def unit(kind: str) -> str:

@@ -59,9 +59,9 @@ def test_a_call_without_room_is_told_what_is_held_and_what_it_may_use() -> None:
     )
 
     assert str(BudgetExceededError(facts)) == (
-        "Budget 'b' (trace t) has no room for this call: 0.10 of 0.30 USD used, 0.15 held for "
-        "2 calls in flight, and this one may use 0.10; lower its cap on output, wait for the calls "
-        "in flight, or raise the limit."
+        "Budget 'b' (trace t) has no room for this call: 0.10 of 0.30 USD used, 0.15 USD held "
+        "for 2 calls in flight, and this one may use 0.10 USD; lower its cap on output, wait for "
+        "what is in flight, or raise the limit."
     )
     assert facts.overage == 0
 

@@ -40,6 +40,7 @@ class Notice:
         usage: What has been used, in the same unit.
         threshold: The utilization that was reached: 1 for an exceeded limit.
         calls_in_flight: Calls of the scope that had not ended: what they use is still to come.
+        is_repeated: Another limit of the budget was used up before, of which the user was told.
     """
 
     kind: NoticeKind
@@ -50,6 +51,7 @@ class Notice:
     usage: int
     threshold: Decimal
     calls_in_flight: int = 0
+    is_repeated: bool = False
 
     @property
     def ends_calls(self) -> bool:

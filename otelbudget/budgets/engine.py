@@ -6,6 +6,7 @@ budget that reserves also holds an estimate of each call from its start to its e
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from otelbudget.budgets.config import Budget, LimitKind, Mode
 from otelbudget.budgets.decisions import Accounts, Admission, Hold, Notice, Refusal
@@ -13,6 +14,7 @@ from otelbudget.budgets.ledger import MemoryLedger
 from otelbudget.budgets.limits import (
     CALL_KINDS,
     PASSED_TOOL_KINDS,
+    SPENT_KINDS,
     TOOL_KINDS,
     Limits,
     tightest,
@@ -132,6 +134,36 @@ class Engine:
             notices = self.settle(admission, estimate)
             admission.estimate = estimate
         return notices
+
+    def repeat(self, admission: Admission, attempt: Charge | None) -> Refusal | Sequence[Notice]:
+        """Decide whether a request that failed may be sent again.
+
+        Args:
+            admission: The call; what is held for it stays held for the next attempt.
+            attempt: What the failed attempt counts as, where it may be billed.
+
+        Returns:
+            What counting it brought about, or the budget that leaves no room for another attempt.
+        """
+        notices: Sequence[Notice] = ()
+        accounts = admission.accounts
+        with self.ledger.lock:
+            if attempt is not None:
+                for budget, account in accounts:
+                    account.add(attempt)
+                    notices = [*notices, *self._limits[budget.name].tell(account)]
+            refusal = self.peek_spent(accounts)
+            if refusal is None and self.is_reserving:
+                refusal = without_room(accounts, Mode.ENFORCE, Hold(0, 0))
+                refusal = refusal and replace(refusal, hold=admission.hold)
+            if refusal is not None:
+                refusal.account.denied += 1
+        return refusal or notices
+
+    def peek_spent(self, accounts: Accounts) -> Refusal | None:
+        """The enforcing budget that is used up by what calls used, not by their number, or None."""
+        with self.ledger.lock:
+            return tightest(accounts, Mode.ENFORCE, SPENT_KINDS)
 
     def count(self, trace_id: str, tier: str | None = None) -> Admission:
         """Count a call that has already been made, whatever the budgets say; settle it next."""

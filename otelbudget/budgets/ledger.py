@@ -29,7 +29,7 @@ class Account:
         corrected: Calls that were charged and taken back, because a span that ended later showed
             that it had told of the same tokens.
         warned: How many of the budget's warning thresholds have been reported, by limit kind.
-        is_exceeded: Whether the end of the budget has been reported.
+        exceeded: The limits that were used up and reported.
         spent_by_model: Pico-USD by model.
         seen: Pico-USD, tokens and calls when somebody who watches it looked last.
         seen_at: When they had changed last, on that one's clock.
@@ -46,10 +46,10 @@ class Account:
         "cost_pusd",
         "denied",
         "estimated_pusd",
+        "exceeded",
         "held_pusd",
         "held_tokens",
         "in_flight",
-        "is_exceeded",
         "key",
         "scope",
         "seen",
@@ -75,7 +75,7 @@ class Account:
         self.held_tokens = 0
         self.corrected = 0
         self.warned: dict[LimitKind, int] | None = None
-        self.is_exceeded = False
+        self.exceeded: tuple[LimitKind, ...] = ()
         self.spent_by_model: dict[str, int] = {}
         self.seen = (0, 0, 0)
         self.seen_at = 0.0

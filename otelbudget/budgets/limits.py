@@ -1,6 +1,7 @@
 """When a limit is used up, has no room left, or calls for a notice."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from otelbudget.budgets.config import Budget, LimitKind, Mode
@@ -52,9 +53,11 @@ class Limits:
                 for ratio in budget.warn_at[told:reached]
             )
             account.warned[kind] = max(reached, told)
-            if usage >= limit and not account.is_exceeded:
-                account.is_exceeded = True
-                notices.append(_notice(NoticeKind.EXCEEDED, budget, account, kind, Decimal(1)))
+            if usage >= limit and kind not in account.exceeded:
+                exceeded = _notice(NoticeKind.EXCEEDED, budget, account, kind, Decimal(1))
+                exceeded = replace(exceeded, is_repeated=bool(account.exceeded))
+                account.exceeded = (*account.exceeded, kind)
+                notices.append(exceeded)
         account.cost_mark = self._next(LimitKind.COST_USD, account)
         account.tokens_mark = self._next(LimitKind.TOKENS, account)
         account.calls_mark = self._next(LimitKind.CALLS, account)
@@ -65,7 +68,7 @@ class Limits:
         if kind not in self._thresholds:
             return _NEVER
         told = (account.warned or {}).get(kind, 0)
-        end = _NEVER if account.is_exceeded else self._budget.limits[kind]
+        end = _NEVER if kind in account.exceeded else self._budget.limits[kind]
         return min((end, *self._thresholds[kind][told:]))
 
 
@@ -83,6 +86,7 @@ def _at_least(ratio: Decimal, limit: int) -> int:
 # last tool has answered.
 CALL_KINDS = {kind: 1 if kind is LimitKind.TOOL_CALLS else 0 for kind in LimitKind}
 TOOL_KINDS = {LimitKind.TOOL_CALLS: 0}
+SPENT_KINDS = {LimitKind.COST_USD: 0, LimitKind.TOKENS: 0}
 PASSED_TOOL_KINDS = {LimitKind.TOOL_CALLS: 1}
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable
 from decimal import Decimal
 from importlib import import_module
+from ipaddress import ip_address
 from operator import attrgetter
 from typing import Any
 
@@ -34,7 +35,6 @@ from otelbudget.testing.replies import Billed, Reply, Usage
 _REPLY = Reply(input_tokens=1_200, output_tokens=340)
 _LIMIT_USD = "0.000000000001"  # any call uses it up
 _MAX_CHARACTERS = 150
-_LOOPBACK = ("127.", "::1", "localhost")
 _NETWORK_EVENTS = {"socket.connect": 1, "socket.sendto": 1, "socket.getaddrinfo": 0}
 
 
@@ -184,8 +184,15 @@ def _stay_on_loopback(event: str, arguments: tuple[Any, ...]) -> None:
     address = arguments[place]
     host = address[0] if isinstance(address, tuple) else address if event.endswith("info") else None
     host = host.decode() if isinstance(host, bytes) else host
-    if isinstance(host, str) and not host.startswith(_LOOPBACK):
+    if isinstance(host, str) and not _is_loopback(host):
         raise PermissionError(f"a probe stays on this machine and does not reach {host}")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _tell(shown: Shown) -> None:

@@ -159,10 +159,14 @@ def _lines(run: _Run, folder: Path, max_seconds: float) -> tuple[list[str], str]
     """What the process told, and how it ended; files, as a process left behind may hold a pipe."""
     out, err = folder / "out", folder / "err"
     command = [sys.executable, "-P", "-m", "otelbudget.doctor.child", run.sdk]
+    # Some packages read settings, such as .env, from where they are imported.
+    empty = folder / "empty"
+    empty.mkdir()
     with out.open("wb") as to_out, err.open("wb") as to_err:
         try:
             done = subprocess.run(  # noqa: S603 - our own module and names of our own table
                 command + ([run.instrumentation] if run.instrumentation else []),
+                cwd=empty,
                 env=_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=to_out,
@@ -185,6 +189,9 @@ def _lines(run: _Run, folder: Path, max_seconds: float) -> tuple[list[str], str]
 
 def _environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not _REMOVED.search(name)}
+    if "PYTHONPATH" in kept:  # its relative paths start at the caller's folder
+        paths = kept["PYTHONPATH"].split(os.pathsep)
+        kept["PYTHONPATH"] = os.pathsep.join(str(Path(path).absolute()) for path in paths)
     return kept | _SET
 
 

@@ -14,29 +14,12 @@ from otelbudget.live.estimates import Estimate, Estimator
 from otelbudget.live.processes import tell_forked
 from otelbudget.live.request import Request
 from otelbudget.live.spans import MAX_LINKS, MAX_TRACES, Link, OpenTrace, SpanLinks
-from otelbudget.live.told import ResponseTwins, Told, Verdicts
+from otelbudget.live.told import Changes, ResponseTwins, Told, Verdicts
 from otelbudget.pricing.billing import Charge, UnknownModel, bill
 from otelbudget.pricing.book import PriceBook
 
 _MODEL_CALL_OPERATIONS = semconv.MODEL_CALL_OPERATIONS
 _ALLOWED, _AUDITED = semconv.Decision.ALLOWED, semconv.Decision.AUDITED
-
-
-class Changes:
-    """What the end of one call brought about, to be told once no lock is held.
-
-    Attributes:
-        unpriced: What was charged without a known price.
-        corrected: How many charges were taken back.
-        notices: What budgets have to say.
-    """
-
-    __slots__ = ("corrected", "notices", "unpriced")
-
-    def __init__(self) -> None:
-        self.unpriced: list[Told] = []
-        self.corrected = 0
-        self.notices: Sequence[Notice] = ()
 
 
 class Accounting:
@@ -98,10 +81,18 @@ class Accounting:
         with self.lock:
             return self._estimator.estimate(request, self.clock(), told)
 
-    def end_at_estimate(self, admission: Admission, estimate: Charge) -> Changes:
-        """Charge a gated call whose usage is unknown. Called with the lock held."""
-        changes = Changes()
-        changes.notices = self.engine.settle_at_estimate(admission, estimate)
+    def end_at_estimate(self, admission: Admission, estimate: Charge, link: Link | None) -> Changes:
+        """Charge a gated call whose usage is unknown. Called with the lock held.
+
+        Args:
+            admission: The call's.
+            estimate: What it is charged.
+            link: The span around it, where its response broke off: what that one and those above
+                told of it is part of the estimate.
+        """
+        changes = (self._take_back(link.explain()) if link is not None else None) or Changes()
+        notices = self.engine.settle_at_estimate(admission, estimate)
+        changes.notices = [*changes.notices, *notices]
         return changes
 
     def end_span(self, told: Told, link: Link | None, *, is_failed: bool) -> Changes | None:

@@ -4,6 +4,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum, auto
 
+import msgspec
 from opentelemetry.trace import Span
 
 from otelbudget.budgets.decisions import Admission
@@ -46,6 +47,9 @@ class GatedCall:
         response_id: The provider's id of the response.
         state: How far it has come.
         told_by_span: What a span inside its gate told of it while it was open.
+        is_broken: Its response was seen in part only, so spans tell no more of it than that part.
+        was_billed: An attempt before counts at its estimate.
+        has_inner: The request that another SDK makes for it has left.
     """
 
     call_id: str
@@ -61,6 +65,21 @@ class GatedCall:
     response_id: str | None = None
     state: CallState = CallState.OPEN
     told_by_span: ModelCall | None = None
+    is_broken: bool = False
+    was_billed: bool = False
+    has_inner: bool = False
+
+    def filled_in(self, call: ModelCall | None, *, is_whole: bool) -> tuple[ModelCall | None, bool]:
+        """What was read of it, with the usage that a span inside its gate told; is that whole.
+
+        Of a response that broke off, a span has seen no more than the gate.
+        """
+        told = self.told_by_span
+        if told is None or (call is not None and not is_whole):
+            return call, is_whole
+        self.told_by_span = None
+        response_id = None if call is None else call.response_id
+        return msgspec.structs.replace(told, response_id=response_id or told.response_id), True
 
     def is_open_to(self, *, is_known: bool) -> bool:
         """Whether a settlement still counts: the first one, or a known one after an estimate."""

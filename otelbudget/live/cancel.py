@@ -16,9 +16,21 @@ class InFlight:
 
     Args:
         task: The task that makes the call.
+
+    Attributes:
+        has_ended: The call was ended while it was under way.
+        is_over: The call has ended, so nothing is to be ended any more.
     """
 
-    __slots__ = ("_error", "_has_cancelled", "_is_waiting", "_loop", "_task")
+    __slots__ = (
+        "_error",
+        "_has_cancelled",
+        "_is_waiting",
+        "_loop",
+        "_task",
+        "has_ended",
+        "is_over",
+    )
 
     def __init__(self, task: "asyncio.Task[Any]") -> None:
         self._task = task
@@ -26,6 +38,8 @@ class InFlight:
         self._error: BudgetExceededError | None = None
         self._is_waiting = False
         self._has_cancelled = False
+        self.has_ended = False
+        self.is_over = False
 
     @classmethod
     def here(cls) -> "InFlight | None":
@@ -38,7 +52,7 @@ class InFlight:
 
     def end(self, error: BudgetExceededError) -> None:
         """Let the call end with an error, soon; from any thread."""
-        if self._error is not None:
+        if self._error is not None or self.is_over:
             return
         self._error = error
         try:
@@ -52,7 +66,7 @@ class InFlight:
         Raises:
             BudgetExceededError: The budget was used up before that.
         """
-        if self._error is not None:
+        if self._error is not None and not self.is_over:
             close = getattr(awaitable, "close", None)
             if close is not None:
                 close()
@@ -64,6 +78,7 @@ class InFlight:
             return await awaitable
         except asyncio.CancelledError:
             if self._has_cancelled and not self._uncancel() and self._error is not None:
+                self.has_ended = True
                 raise self._error from None
             raise
         finally:
@@ -73,7 +88,7 @@ class InFlight:
 
     def _cancel(self) -> None:
         """Cancel the wait; called on the loop of its task."""
-        if not self._is_waiting or self._has_cancelled:
+        if not self._is_waiting or self._has_cancelled or self.is_over:
             return
         awaited = getattr(self._task, "_fut_waiter", None)
         if awaited is None or awaited.done():

@@ -13,7 +13,7 @@ from opentelemetry.trace import Span
 from otelbudget.budgets.config import Budget, LimitKind
 from otelbudget.budgets.decisions import Admission, Notice, NoticeKind, Refusal, amount
 from otelbudget.budgets.engine import Engine
-from otelbudget.errors import display, display_usd, unit
+from otelbudget.errors import calls, display, display_usd, unit
 from otelbudget.genai import semconv
 from otelbudget.genai.usage import ModelCall
 from otelbudget.live.metrics import Metrics
@@ -100,6 +100,8 @@ class Emitter:
             return
         span = trace.get_current_span()
         for notice in notices:
+            if notice.is_repeated:
+                continue
             logger.warning("%s", _sentence(notice))
             if span.is_recording():
                 name = (
@@ -188,7 +190,8 @@ def _sentence(notice: Notice) -> str:
         else "audit mode: calls go on"
     )
     if notice.calls_in_flight and notice.ends_calls:
-        what += f"; {notice.calls_in_flight} in flight may still add to it"
+        becomes = "are ended" if notice.budget.cancel_in_flight else "may still add to it"
+        what += f"; {calls(notice.calls_in_flight)} in flight {becomes}"
     return (
         f"Budget {notice.budget.name!r} (trace {notice.scope}) is used up: "
         f"{used} of {limit} {unit(kind)}; {what}."

@@ -3,20 +3,19 @@
 from collections import deque
 from collections.abc import Iterable
 
-import msgspec
 from opentelemetry.trace import Span
 
 from otelbudget.budgets.config import Budget, Mode
 from otelbudget.budgets.decisions import Admission, Notice, Refusal
 from otelbudget.errors import BudgetExceededError, UnknownModelError, display_usd
 from otelbudget.genai.usage import ModelCall
-from otelbudget.live.accounting import Accounting, Changes, hex_trace_id
+from otelbudget.live.accounting import Accounting, hex_trace_id
 from otelbudget.live.calls import CallState, GatedCall
 from otelbudget.live.cancel import InFlight
 from otelbudget.live.current import current_span
 from otelbudget.live.estimates import Estimate
 from otelbudget.live.request import Request
-from otelbudget.live.told import Told
+from otelbudget.live.told import Changes, Told
 from otelbudget.live.tools import ToolCalls
 from otelbudget.live.written import (
     complete,
@@ -25,7 +24,7 @@ from otelbudget.live.written import (
     write_decision,
     write_refusal,
 )
-from otelbudget.pricing.billing import usd
+from otelbudget.pricing.billing import Charge, usd
 
 
 class Gatekeeper:
@@ -85,19 +84,25 @@ class Gatekeeper:
         # Before the admission: where either fails nothing must stay in flight.
         start_time_unix_nano = accounting.clock()
         estimate = accounting.estimate(request) if accounting.engine.is_reserving else None
-        call = GatedCall(
-            call_id=call_id,
-            owner=self,
-            span=span if span.is_recording() else None,
-            trace_id=context.trace_id,
-            span_id=context.span_id,
-            is_orphan=getattr(span, "parent", None) is None,
-            admission=self._admission(span, estimate),
-            request=request,
-            start_time_unix_nano=start_time_unix_nano,
-        )
-        with accounting.lock:
-            accounting.links.begin_call(call)
+        admission = self._admission(span, estimate)
+        try:
+            call = GatedCall(
+                call_id=call_id,
+                owner=self,
+                span=span if span.is_recording() else None,
+                trace_id=context.trace_id,
+                span_id=context.span_id,
+                is_orphan=getattr(span, "parent", None) is None,
+                admission=admission,
+                request=request,
+                start_time_unix_nano=start_time_unix_nano,
+            )
+            write_decision(span, admission, estimate)
+            with accounting.lock:
+                accounting.links.begin_call(call)
+        except BaseException:
+            accounting.engine.release(admission)
+            raise
         if estimate is not None and estimate.guesses:
             accounting.emitter.guessed(request.model, estimate.guesses)
         return call
@@ -117,25 +122,17 @@ class Gatekeeper:
         """
         accounting = self._accounting
         if not (is_whole and call is not None and call.usage is not None):
-            call, is_whole = _filled_in(gated, call, is_whole=is_whole)
+            call, is_whole = gated.filled_in(call, is_whole=is_whole)
         is_known = is_whole and call is not None and call.usage is not None
         estimate: Estimate | None = None
-        changes: Changes | None
         with accounting.lock:
             if not gated.is_open_to(is_known=is_known):
                 return
-            self._in_flight.pop(gated, None)
-            gated.state = CallState.SETTLED if is_known else CallState.UNKNOWN
-            gated.end_time_unix_nano = accounting.clock()
-            if call is not None:
-                gated.response_id = call.response_id or gated.response_id
-            told = complete(gated, call if is_known else None)
+            told = self._told(gated, call, is_known=is_known, is_whole=is_whole)
             accounting.links.end_call(gated)
             if is_known:
-                changes = accounting.end_gated(
-                    Told(told, gated.trace_id, gated.span_id, call_id=gated.call_id),
-                    gated.admission,
-                )
+                teller = Told(told, gated.trace_id, gated.span_id, call_id=gated.call_id)
+                changes: Changes | None = accounting.end_gated(teller, gated.admission)
             else:
                 partial = None if call is None else call.usage
                 estimate = accounting.estimate(gated.request, partial).times(sent)
@@ -149,23 +146,39 @@ class Gatekeeper:
         if is_known:
             gated.span = None
 
+    def _told(
+        self, gated: GatedCall, call: ModelCall | None, *, is_known: bool, is_whole: bool
+    ) -> ModelCall:
+        """End a call; what it tells of itself. Called with the lock held."""
+        self._end_waiting(gated)
+        gated.is_broken = not is_whole and call is not None
+        gated.state = CallState.SETTLED if is_known else CallState.UNKNOWN
+        gated.end_time_unix_nano = self._accounting.clock()
+        if call is not None:
+            gated.response_id = call.response_id or gated.response_id
+        return complete(gated, call if is_known else None)
+
     def _end_unknown(self, gated: GatedCall, estimate: Estimate) -> Changes | None:
         """Charge an estimate, unless a span above told of the call already."""
         accounting = self._accounting
-        if accounting.is_told_above(gated.trace_id, gated.span_id):
+        if not gated.is_broken and accounting.is_told_above(gated.trace_id, gated.span_id):
             gated.state = CallState.SETTLED
             accounting.engine.release(gated.admission)
             return None
         charge = estimate.charge(gated.request.model)
-        return accounting.end_at_estimate(gated.admission, charge)
+        link = None
+        if gated.is_broken:
+            link = accounting.links.link(gated.trace_id, gated.span_id)
+        return accounting.end_at_estimate(gated.admission, charge, link)
 
     def settle_by_span(self, gated: GatedCall, call: ModelCall) -> None:
         """Settle a call by what a span tells of it, where its response does not.
 
         An open call keeps it until it ends: its response tells more, such as the id by which other
-        spans are known to be the same call.
+        spans are known to be the same call. Of a response that broke off, a span has seen no more
+        than the gate.
         """
-        if call.usage is None:
+        if call.usage is None or gated.is_broken:
             return
         with self._accounting.lock:
             if gated.state is CallState.OPEN:
@@ -184,18 +197,44 @@ class Gatekeeper:
         with accounting.lock:
             if gated.state is not CallState.OPEN:
                 return
-            self._in_flight.pop(gated, None)
+            self._end_waiting(gated)
             gated.state = CallState.RELEASED
             gated.end_time_unix_nano = accounting.clock()
             accounting.links.end_call(gated)
             changes = accounting.end_failed(gated.trace_id, gated.span_id) if was_sent else None
             accounting.links.drop_if_quiet(gated.trace_id)
-            accounting.engine.release(gated.admission)
+            if gated.was_billed:  # by an attempt before
+                accounting.engine.settle(gated.admission, Charge(gated.request.model))
+            else:
+                accounting.engine.release(gated.admission)
         accounting.tell(changes)
         if was_sent:
             write_call(gated, complete(gated, None))
         gated.span = None
         gated.request = gated.request.without_body()
+
+    def repeat(self, gated: GatedCall, *, is_billed: bool) -> None:
+        """Decide whether a request that failed may be sent again.
+
+        Args:
+            gated: The call.
+            is_billed: The failed attempt may be billed, so it counts at its estimate.
+
+        Raises:
+            BudgetExceededError: A budget leaves no room for another attempt.
+        """
+        accounting = self._accounting
+        with accounting.lock:
+            if gated.state is not CallState.OPEN:
+                return
+            attempt = None
+            if is_billed:
+                attempt = accounting.estimate(gated.request).charge(gated.request.model)
+                gated.was_billed = True
+            decision = accounting.engine.repeat(gated.admission, attempt)
+        if isinstance(decision, Refusal):
+            raise self._refused(current_span(), decision)
+        accounting.tell_notices(decision)
 
     def drop(self, gated: GatedCall, call: ModelCall | None) -> None:
         """Settle a call whose response was dropped, soon: with the next call or span.
@@ -222,6 +261,9 @@ class Gatekeeper:
         with self._accounting.lock:
             if gated.state is CallState.OPEN:
                 self._in_flight[gated] = in_flight
+            refusal = self._accounting.engine.peek_spent(gated.admission.accounts)
+        if refusal is not None and refusal.budget.cancel_in_flight:
+            in_flight.end(self._exceeded(refusal, gated))
 
     def end_in_flight(self, notice: Notice) -> None:
         """End the calls in flight that count on a budget that is used up, where it says so."""
@@ -235,10 +277,20 @@ class Gatekeeper:
                 if any(account.key == key for _, account in gated.admission.accounts)
             ]
         for gated, in_flight in doomed:
-            refusal = self._accounting.engine.peek_at(gated.admission.accounts)
+            refusal = self._accounting.engine.peek_spent(gated.admission.accounts)
             if refusal is not None:
-                trace_id = hex_trace_id(gated.trace_id)
-                in_flight.end(BudgetExceededError(refusal.facts(trace_id=trace_id)))
+                in_flight.end(self._exceeded(refusal, gated))
+
+    def _exceeded(self, refusal: Refusal, gated: GatedCall) -> BudgetExceededError:
+        """The error that a call in flight ends with."""
+        trace_id = hex_trace_id(gated.trace_id) if gated.trace_id else None
+        return BudgetExceededError(refusal.facts(trace_id=trace_id))
+
+    def _end_waiting(self, gated: GatedCall) -> None:
+        """Let a call that has ended not be ended again. Called with the lock held."""
+        in_flight = self._in_flight.pop(gated, None)
+        if in_flight is not None:
+            in_flight.is_over = True
 
     def check(self) -> None:
         """Refuse where the next model call would be refused; counts nothing.
@@ -246,6 +298,7 @@ class Gatekeeper:
         Raises:
             BudgetExceededError: A budget is used up.
         """
+        self.settle_dropped()
         span = current_span()
         accounting = self._accounting
         with accounting.lock:
@@ -260,6 +313,7 @@ class Gatekeeper:
         Raises:
             BudgetExceededError: A budget is used up.
         """
+        self.settle_dropped()
         span = current_span()
         context = span.get_span_context()
         refusal = self.tools.check(context.trace_id, context.span_id)
@@ -272,7 +326,7 @@ class Gatekeeper:
 
     def _tell_unknown(self, gated: GatedCall, estimate: Estimate, *, has_response: bool) -> None:
         what = (
-            "came without usage; for streams of chat completions set "
+            "came without usage; streams of chat completions tell it with "
             "stream_options={'include_usage': True}"
             if has_response
             else "did not arrive, or not to its end"
@@ -316,7 +370,6 @@ class Gatekeeper:
         decision = accounting.admit(context.trace_id, estimate.hold if estimate else None)
         if isinstance(decision, Refusal):
             raise self._refused(span, decision)
-        write_decision(span, decision, estimate)
         accounting.emitter.admitted(decision)
         return decision
 
@@ -334,15 +387,3 @@ class Gatekeeper:
                 agent=link.agent if link is not None else None,
             )
         )
-
-
-def _filled_in(
-    gated: GatedCall, call: ModelCall | None, *, is_whole: bool
-) -> tuple[ModelCall | None, bool]:
-    """What was read of a call, with the usage that a span inside its gate told; is that whole."""
-    told = gated.told_by_span
-    if told is None:
-        return call, is_whole
-    gated.told_by_span = None
-    response_id = None if call is None else call.response_id
-    return msgspec.structs.replace(told, response_id=response_id or told.response_id), True

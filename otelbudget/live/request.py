@@ -38,8 +38,16 @@ _KEPT_CONTEXT = (
 )
 _PLAIN_TOOLS = frozenset({"function", "custom", None})
 _SERVER_TOOLS = frozenset(
-    {"googleSearch", "googleSearchRetrieval", "codeExecution", "urlContext", "fileSearch"}
+    {
+        "codeExecution",
+        "fileSearch",
+        "googleMaps",
+        "googleSearch",
+        "googleSearchRetrieval",
+        "urlContext",
+    }
 )
+_SERVER_SIDE = ("web_search_options", "mcp_servers", "context_management", "fallbacks")
 _UNSET = frozenset({"Omit", "NotGiven"})
 _MEDIA_TYPES = frozenset(
     {
@@ -66,7 +74,9 @@ class Request(msgspec.Struct, frozen=True):
         model: Model that is asked for, None where the request names none.
         operation: Operation in the words of the conventions.
         body: What is sent: a mapping of JSON values, or its bytes.
-        attempts: How often the SDK sends it at most.
+        attempts: How often the SDK sends it at most, where it does not tell of each attempt.
+        handle: What the SDK keeps the request in, by which an inner gate knows the same request.
+        is_outer: Another SDK, with a gate of its own, will make the request.
     """
 
     provider: str
@@ -74,10 +84,18 @@ class Request(msgspec.Struct, frozen=True):
     operation: str
     body: object = None
     attempts: int = 1
+    handle: object = None
+    is_outer: bool = False
+
+    def is_same_as(self, inner: "Request") -> bool:
+        """Whether a request inside the gate of this one is this very request."""
+        if self.is_outer:
+            return inner.model is None or (self.model or "").endswith(inner.model)
+        return self.handle is not None and self.handle is inner.handle
 
     def without_body(self) -> "Request":
         """The request without what is sent, to be kept."""
-        return self if self.body is None else msgspec.structs.replace(self, body=None)
+        return msgspec.structs.replace(self, body=None, handle=None)
 
 
 def request_of_span(attributes: Mapping[str, Any]) -> Request:
@@ -128,10 +146,10 @@ def _size(request: Request) -> Size:
     fields: Any = body if is_plain else msgspec.json.decode(encoded)
     media = list(_media(fields)) if has_media else []
     tools = _TOKENS_FOR_TOOLS if fields.get("tools") or fields.get("toolConfig") else 0
-    cap, choices = _first_count(fields, _CAPS), _first_count(fields, _CHOICES) or 1
+    cap, choices = _first_count(fields, _CAPS), _choices(fields)
     if request.operation == semconv.EMBEDDINGS_OPERATION:
         cap = 0
-    tier = fields.get("service_tier")
+    tier = "fast" if fields.get("speed") == "fast" else fields.get("service_tier")
     return Size(
         len(encoded) + tools + _TOKENS_PER_MEDIUM * len(media) - sum(media),
         None if cap is None else cap * choices,
@@ -146,7 +164,8 @@ def _unbounded(fields: Mapping[str, Any], *, has_media: bool) -> Iterator[str]:
     """Why a request may cost more than its text and its cap say."""
     if has_media or fields.get("modalities") not in (None, ["text"]):
         yield "media"
-    if "web_search_options" in fields or any(map(_is_server_tool, fields.get("tools") or ())):
+    is_server_side = any(fields.get(key) is not None for key in _SERVER_SIDE)
+    if is_server_side or any(map(_is_server_tool, fields.get("tools") or ())):
         yield "server tools"
     if any(fields.get(key) for key in _KEPT_CONTEXT) or isinstance(fields.get("prompt"), Mapping):
         yield "kept context"
@@ -157,6 +176,14 @@ def _is_server_tool(tool: object) -> bool:
     return isinstance(tool, Mapping) and (
         tool.get("type") not in _PLAIN_TOOLS or not _SERVER_TOOLS.isdisjoint(tool)
     )
+
+
+def _choices(fields: Mapping[str, Any]) -> int:
+    """How many answers may be billed: those asked for, or tried out, for each of several prompts."""
+    counts = [_first_count(fields, (name,)) or 1 for name in _CHOICES]
+    prompt = fields.get("prompt")
+    is_many = isinstance(prompt, list) and all(isinstance(each, str | list) for each in prompt)
+    return max(counts) * (len(prompt) if is_many and prompt else 1)
 
 
 def _first_count(fields: Mapping[str, Any], names: tuple[str, ...]) -> int | None:

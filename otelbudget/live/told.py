@@ -1,11 +1,12 @@
 """What spans and gates have told of calls, and which of them tell of one call."""
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from itertools import islice
 
 import msgspec
 
-from otelbudget.budgets.decisions import Accounts
+from otelbudget.budgets.decisions import Accounts, Notice
 from otelbudget.genai import counting
 from otelbudget.genai.usage import ModelCall
 from otelbudget.pricing.billing import Charge
@@ -94,6 +95,23 @@ class Told(msgspec.Struct, eq=False):
 
 # Whether each of some tellers counts.
 Verdicts = dict[Told, bool]
+
+
+class Changes:
+    """What the end of one call brought about, to be told once no lock is held.
+
+    Attributes:
+        unpriced: What was charged without a known price.
+        corrected: How many charges were taken back.
+        notices: What budgets have to say.
+    """
+
+    __slots__ = ("corrected", "notices", "unpriced")
+
+    def __init__(self) -> None:
+        self.unpriced: list[Told] = []
+        self.corrected = 0
+        self.notices: Sequence[Notice] = ()
 
 
 class _Period:

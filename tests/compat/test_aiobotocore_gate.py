@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Tracer
 
 from otelbudget import Budget, BudgetExceededError, BudgetSpanProcessor
@@ -15,7 +16,6 @@ session = pytest.importorskip("aiobotocore.session")
 pytestmark = pytest.mark.compat
 
 Watch = Callable[..., BudgetSpanProcessor]
-UsageOf = Callable[[BudgetSpanProcessor], tuple[int, int, int]]
 
 NOVA = "amazon.nova-pro-v1:0"
 # 0.80 USD/Mtok * 75_000 + 3.20 USD/Mtok * 12_500 = 0.06 USD + 0.04 USD
@@ -59,6 +59,25 @@ DOORS: dict[str, Callable[[Any], Awaitable[None]]] = {
 
 
 @pytest.fixture
+def watch(provider: TracerProvider) -> Watch:
+    """Makes a processor and adds it to the provider."""
+
+    def add(*budgets: Budget) -> BudgetSpanProcessor:
+        processor = BudgetSpanProcessor(*budgets)
+        provider.add_span_processor(processor)
+        return processor
+
+    return add
+
+
+def _usage_of(processor: BudgetSpanProcessor) -> tuple[int, int, int]:
+    """Calls, tokens and pico-USD of the one account a processor has, none of it estimated."""
+    [(_, account)] = processor.engine.ledger.accounts()
+    assert (account.in_flight, account.held_pusd, account.estimated_pusd) == (0, 0, 0)
+    return account.calls, account.tokens, account.cost_pusd
+
+
+@pytest.fixture
 def call(fake_provider: FakeProvider) -> Callable[[str], None]:
     """Makes a call through a door, by a client and on a loop of its own."""
 
@@ -82,7 +101,6 @@ def test_the_fourth_call_of_ten_cents_is_refused_at_thirty_cents(
     fake_provider: FakeProvider,
     watch: Watch,
     tracer: Tracer,
-    usage_of: UsageOf,
     door: str,
 ) -> None:
     processor = watch(Budget(cost_usd="0.30"))
@@ -91,7 +109,7 @@ def test_the_fourth_call_of_ten_cents_is_refused_at_thirty_cents(
             call(door)
         with pytest.raises(BudgetExceededError):
             call(door)
-        usage = usage_of(processor)
+        usage = _usage_of(processor)
 
     assert fake_provider.request_count == 3
     assert usage == (3, 3 * 87_500, 3 * TEN_CENTS_PUSD)
@@ -103,7 +121,6 @@ def test_a_request_that_the_provider_refuses_is_no_call(
     fake_provider: FakeProvider,
     watch: Watch,
     tracer: Tracer,
-    usage_of: UsageOf,
     door: str,
 ) -> None:
     processor = watch(Budget(cost_usd="0.30"))
@@ -111,4 +128,4 @@ def test_a_request_that_the_provider_refuses_is_no_call(
     with tracer.start_as_current_span("run"), pytest.raises(Exception, match="Validation"):
         call(door)
 
-    assert usage_of(processor) == (0, 0, 0)
+    assert _usage_of(processor) == (0, 0, 0)

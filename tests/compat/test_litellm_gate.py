@@ -12,6 +12,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from otelbudget import Budget, BudgetExceededError, BudgetSpanProcessor
 from otelbudget.genai import semconv
+from otelbudget.live.gatekeeper import Gatekeeper
+from otelbudget.live.request import Request
 from otelbudget.testing import FakeProvider, Reply
 
 pytestmark = pytest.mark.compat
@@ -366,26 +368,82 @@ def test_each_model_that_is_fallen_back_to_is_a_call_of_its_own(bench: Bench) ->
     assert bench.cost(processor) == (1, TEN_CENTS_PUSD)
 
 
-def test_a_model_is_known_by_the_host_that_serves_it(bench: Bench) -> None:
-    bench.watch(Budget(cost_usd=1))
-    names = {
-        "openai/gpt-4o": "openai",
-        "azure/gpt-4o": "azure.ai.openai",
-        "bedrock/anthropic.claude-3-haiku-20240307-v1:0": "aws.bedrock",
-        "gemini/gemini-2.5-flash": "gcp.gemini",
-        "groq/llama-3.1-8b-instant": "groq",
-    }
+@pytest.mark.parametrize("is_async", [False, True])
+def test_an_answer_that_is_made_up_is_neither_counted_nor_refused(
+    bench: Bench,
+    is_async: bool,  # noqa: FBT001 - a cell of a table
+) -> None:
+    options = bench.options(OPENAI) | {"messages": HELLO, "mock_response": "hello"}
+    processor = bench.watch(Budget(calls=0))
 
     with bench.run():
-        for name in names:
-            litellm.completion(model=name, messages=HELLO, mock_response="hello")
-        litellm.completion(
-            model="openai/some",
-            api_base="https://openrouter.ai/api/v1",
-            messages=HELLO,
-            mock_response="hello",
+        answer = (
+            asyncio.run(litellm.acompletion(**options))
+            if is_async
+            else litellm.completion(**options)
         )
-    calls = [event for event in bench.events() if event.name == semconv.CALL_EVENT]
+        chunks = list(litellm.completion(stream=True, **options))
 
-    told = [(event.attributes or {}).get(semconv.PROVIDER_NAME) for event in calls]
-    assert told == [*names.values(), "openrouter"]
+    assert answer.choices[0].message.content == "hello"
+    assert chunks
+    assert bench.provider.request_count == 0
+    assert bench.cost(processor) == (0, 0)
+
+
+def test_text_completions_embeddings_and_responses_that_are_made_up_are_not_counted(
+    bench: Bench,
+) -> None:
+    options = bench.options(OPENAI)
+    processor = bench.watch(Budget(calls=0))
+
+    with bench.run():
+        litellm.text_completion(prompt="hello", mock_response="hello", **options)
+        litellm.responses(input="hello", mock_response="hello", **options)
+        litellm.embedding(input="hello", mock_response=[0.1], **bench.options(EMBEDDINGS))
+
+    assert bench.provider.request_count == 0
+    assert bench.cost(processor) == (0, 0)
+
+
+def test_what_mocks_no_response_makes_a_call(bench: Bench) -> None:
+    options = bench.options(OPENAI)
+    processor = bench.watch(Budget(cost_usd="0.30"))
+
+    with bench.run():
+        litellm.completion(messages=HELLO, mock_response=None, **options)
+        litellm.completion(messages=HELLO, mock_response="", mock_timeout=False, **options)
+        litellm.responses(input="hello", mock_tool_calls=[{"id": "1"}], **options)
+
+    assert bench.provider.request_count == 3
+    assert bench.cost(processor) == (3, 3 * TEN_CENTS_PUSD)
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "provider_name"),
+    [
+        ("openai/gpt-4o", None, "openai"),
+        ("azure/gpt-4o", None, "azure.ai.openai"),
+        ("bedrock/anthropic.claude-3-haiku-20240307-v1:0", None, "aws.bedrock"),
+        ("gemini/gemini-2.5-flash", None, "gcp.gemini"),
+        ("groq/llama-3.1-8b-instant", None, "groq"),
+        ("openai/some", "https://openrouter.ai/api/v1", "openrouter"),
+    ],
+)
+def test_a_model_is_known_by_the_host_that_serves_it(
+    name: str, base: str | None, provider_name: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused before it is sent, as no host but the loopback is there."""
+    asked: list[str | None] = []
+    begin = Gatekeeper.begin
+
+    def seen(keeper: Gatekeeper, call_id: str, request: Request) -> Any:
+        asked.append(request.provider)
+        return begin(keeper, call_id, request)
+
+    monkeypatch.setattr(Gatekeeper, "begin", seen)
+    bench.watch(Budget(calls=0))
+
+    with bench.run(), pytest.raises(BudgetExceededError):
+        litellm.completion(model=name, api_base=base, api_key="none", messages=HELLO)
+
+    assert asked == [provider_name]

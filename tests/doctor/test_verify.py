@@ -1,6 +1,7 @@
 """Probes in this very environment, whole and broken."""
 
 import json
+import os
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -86,6 +87,8 @@ def test_a_probe_has_no_key_no_proxy_and_no_network(
             for reach in (
                 lambda: socket.create_connection(("192.0.2.1", 80), timeout=5),
                 lambda: socket.getaddrinfo("example.com", 80),
+                lambda: socket.getaddrinfo("127.example.com", 80),
+                lambda: socket.getaddrinfo("localhost.example.com", 80),
             ):
                 try:
                     reach()
@@ -100,7 +103,34 @@ def test_a_probe_has_no_key_no_proxy_and_no_network(
 
     assert report.is_ok
     assert told["environment"] == []
-    assert [each.rpartition(" ")[2] for each in told["refused"]] == ["192.0.2.1", "example.com"]
+    assert [each.rpartition(" ")[2] for each in told["refused"]] == [
+        "192.0.2.1",
+        "example.com",
+        "127.example.com",
+        "localhost.example.com",
+    ]
+
+
+def test_a_probe_finds_no_settings_in_the_folder_that_it_is_started_from(
+    plug_in: PlugIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = plug_in("""
+        import json, os, pathlib, wrapt
+
+        def look(module):
+            pathlib.Path(__file__).with_name("told.json").write_text(json.dumps(os.listdir()))
+
+        wrapt.register_post_import_hook(look, "anthropic")
+    """)
+    # As with PYTHONPATH=., which many have.
+    paths = [Path(path).absolute() for path in os.environ["PYTHONPATH"].split(os.pathsep)]
+    paths[0] = paths[0].relative_to(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, paths)))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("ANTHROPIC_API_KEY=secret")
+
+    assert probe(GENAI_ANTHROPIC).is_ok
+    assert json.loads((folder / "told.json").read_text("utf-8")) == []
 
 
 def test_switched_off_nothing_passes(monkeypatch: pytest.MonkeyPatch) -> None:

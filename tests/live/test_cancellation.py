@@ -337,3 +337,19 @@ def test_by_default_calls_in_flight_finish(
     result, _ = timed(main())
 
     assert result == 3
+
+
+def test_calls_in_flight_end_also_where_another_limit_was_reached_before(
+    branches: FakeProvider, watch: Watch, tracer: Tracer
+) -> None:
+    watch(Budget(cost_usd="0.10", calls=2, cancel_in_flight=True))
+
+    async def main() -> None:
+        async with asking(branches) as ask:
+            with tracer.start_as_current_span("run"):
+                await asyncio.gather(ask("fast"), ask("slow"))
+
+    error, seconds = timed(main())
+
+    assert type(error) is BudgetExceededError
+    assert seconds < ENDED_WITHIN_SECONDS

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from openai import OpenAI
+from openai import DefaultHttpxClient, OpenAI
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import INVALID_SPAN, Tracer, use_span
 
@@ -125,3 +125,29 @@ def test_gates_that_were_left_are_asked_again_by_the_next_processor(
             client.chat.completions.create(model="gpt-4o", messages=[])
 
     assert ten_cents.request_count == 1
+
+
+def test_a_call_that_a_hook_makes_inside_a_gate_is_a_call_of_its_own(
+    provider: TracerProvider, watch: Watch, client: OpenAI, ten_cents: FakeProvider
+) -> None:
+    processor = watch(Budget(calls=2))
+    made: list[str] = []
+
+    def call_once_more(_response: object) -> None:
+        if not made:
+            made.append("call")
+            client.chat.completions.create(model="gpt-4o", messages=[])
+
+    http = DefaultHttpxClient(verify=False, event_hooks={"response": [call_once_more]})
+    with (
+        OpenAI(base_url=ten_cents.openai_base_url, api_key="none", http_client=http) as hooked,
+        provider.get_tracer("app").start_as_current_span("run"),
+    ):
+        hooked.chat.completions.create(model="gpt-4o", messages=[])
+        with pytest.raises(BudgetExceededError):
+            hooked.chat.completions.create(model="gpt-4o", messages=[])
+
+    [(_, account)] = processor.engine.ledger.accounts()
+    # 2 calls * 0.10 USD
+    assert (account.calls, account.cost_pusd) == (2, 200_000_000_000)
+    assert ten_cents.request_count == 2

@@ -440,7 +440,7 @@ def test_a_span_inside_the_gate_does_not_hide_the_id_by_which_others_are_known(
     ):
         asked_at = time.time_ns()
         answer = client.responses.create(model="gpt-4o", input="hello")
-        usage = {
+        usage: dict[str, str | int] = {
             "gen_ai.response.id": answer.id,
             "gen_ai.usage.input_tokens": 20_000,
             "gen_ai.usage.output_tokens": 5_000,

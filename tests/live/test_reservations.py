@@ -187,7 +187,7 @@ def test_without_reservation_the_overshoot_is_the_calls_in_flight_and_is_told(
     assert provider_of_ten_cents.request_count == CALLS
     # 20 calls * (10 tokens * 2.50 USD/Mtok + 10_000 tokens * 10 USD/Mtok)
     assert account_of(processor).cost_pusd == 20 * 100_025_000_000
-    assert any("19 in flight may still add to it" in message for message in caplog.messages)
+    assert any("19 calls in flight may still add to it" in message for message in caplog.messages)
 
 
 def test_what_is_held_is_the_dearest_that_the_request_can_cost(
@@ -377,3 +377,154 @@ def test_a_span_that_tells_the_usage_later_replaces_the_estimate(
     account = account_of(processor)
     assert (account.cost_pusd, account.estimated_pusd) == (3_500_000_000, 0)
     assert (account.calls, account.tokens) == (1, 1_100)
+
+
+def test_an_attempt_that_timed_out_is_charged_and_leaves_no_room_for_another(
+    watch: Watch,
+    tracer: Tracer,
+    clients: Clients,
+    provider_of_ten_cents: FakeProvider,
+    account_of: AccountOf,
+) -> None:
+    provider_of_ten_cents.reply_with(Reply(latency_seconds=30))
+    processor = watch(Budget(cost_usd="0.15", reserve=True))
+    patient = clients.openai.with_options(max_retries=2)
+    with tracer.start_as_current_span("run"), pytest.raises(BudgetExceededError):
+        patient.chat.completions.create(
+            model="gpt-4o", messages=HELLO, max_tokens=10_000, timeout=0.05
+        )
+
+    assert provider_of_ten_cents.request_count == 1
+    account = account_of(processor)
+    # 10_000 tokens * 10 USD/Mtok and a little input
+    assert 100_000_000_000 < account.estimated_pusd < 101_000_000_000
+    assert account.calls == 1
+
+
+def test_an_attempt_that_was_billed_and_timed_out_counts_beside_the_one_that_answered(
+    watch: Watch,
+    tracer: Tracer,
+    clients: Clients,
+    provider_of_ten_cents: FakeProvider,
+    account_of: AccountOf,
+) -> None:
+    answers = iter([Reply(10, 10_000, latency_seconds=30), Reply(10, 10_000)])
+    provider_of_ten_cents.reply_with(lambda _: next(answers))
+    processor = watch(Budget(cost_usd=1))
+    with tracer.start_as_current_span("run"):
+        clients.openai.with_options(max_retries=1).chat.completions.create(
+            model="gpt-4o", messages=HELLO, max_tokens=10_000, timeout=0.2
+        )
+
+    account = account_of(processor)
+    known = account.cost_pusd - account.estimated_pusd
+    assert known == 100_025_000_000
+    assert account.estimated_pusd > 100_000_000_000
+
+
+def test_no_retry_leaves_after_the_budget_is_used_up(
+    watch: Watch, tracer: Tracer, clients: Clients, provider_of_ten_cents: FakeProvider
+) -> None:
+    provider_of_ten_cents.reply_with(
+        lambda request: Reply(10, 10_000) if "spend" in str(request.body) else Reply(status=500)
+    )
+    watch(Budget(cost_usd="0.10"))
+    results: list[str] = []
+    patient = clients.openai.with_options(max_retries=3)
+
+    def fail() -> None:
+        results.append(
+            outcome(lambda: patient.chat.completions.create(model="gpt-4o", messages=HELLO))
+        )
+
+    with tracer.start_as_current_span("run"):
+        run = contextvars.copy_context().run
+        with ThreadPoolExecutor(1) as pool:
+            failing = pool.submit(run, fail)
+            while not provider_of_ten_cents.request_count:
+                pass
+            clients.ask("openai", messages=[{"role": "user", "content": "spend"}])
+            sent = provider_of_ten_cents.request_count
+            failing.result()
+
+    assert results == ["BudgetExceededError"]
+    assert provider_of_ten_cents.request_count == sent
+
+
+@pytest.mark.parametrize(
+    "content", [pytest.param(object(), id="unserializable"), pytest.param("\ud800", id="surrogate")]
+)
+def test_a_request_that_could_not_be_made_costs_nothing(
+    watch: Watch,
+    tracer: Tracer,
+    clients: Clients,
+    provider_of_ten_cents: FakeProvider,
+    account_of: AccountOf,
+    content: object,
+) -> None:
+    processor = watch(Budget(cost_usd=1, reserve=True))
+    with tracer.start_as_current_span("run"):
+        result = outcome(
+            lambda: clients.ask("openai", messages=[{"role": "user", "content": content}])
+        )
+
+    assert result != "ok"
+    assert provider_of_ten_cents.request_count == 0
+    account = account_of(processor)
+    assert (account.calls, account.cost_pusd) == (0, 0)
+
+
+@pytest.mark.parametrize("sdk", ["openai", "anthropic"])
+def test_a_stream_that_is_closed_holds_no_longer(
+    watch: Watch, tracer: Tracer, clients: Clients, sdk: str
+) -> None:
+    """It is still referenced, so nothing waits for the garbage collector."""
+    processor = watch(Budget(cost_usd="0.25", reserve=True))
+    with tracer.start_as_current_span("run"):
+        stream = clients.ask(sdk, stream=True)
+        with stream:
+            next(iter(stream))
+        clients.ask(sdk)
+
+    [(_, account)] = processor.engine.ledger.accounts()
+    assert (account.calls, account.in_flight, account.held_pusd) == (2, 0, 0)
+
+
+def test_what_stands_beside_the_fields_of_a_request_is_held_too(
+    watch: Watch, tracer: Tracer, clients: Clients, provider_of_ten_cents: FakeProvider
+) -> None:
+    watch(Budget(cost_usd="0.25", reserve=True))
+    with tracer.start_as_current_span("run"):
+        result = outcome(lambda: clients.ask("openai", extra_body={"n": 3}))
+
+    assert result == "BudgetExceededError"
+    assert provider_of_ten_cents.request_count == 0
+
+
+def test_a_span_of_a_broken_stream_does_not_replace_its_estimate(
+    watch: Watch,
+    tracer: Tracer,
+    clients: Clients,
+    provider_of_ten_cents: FakeProvider,
+    account_of: AccountOf,
+) -> None:
+    """Anthropic's own span, and those of instrumentations, tell what the first event told."""
+    provider_of_ten_cents.reply_with(Reply(1_000, 500, text="a b c d", text_chunks=4))
+    processor = watch(Budget(cost_usd=100))
+    attributes: dict[str, str | int] = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.usage.input_tokens": 1_000,
+    }
+    with (
+        tracer.start_as_current_span("run"),
+        tracer.start_as_current_span("chat", attributes=attributes) as span,
+    ):
+        stream = clients.ask("anthropic", stream=True, max_tokens=2_000)
+        next(iter(stream))
+        stream.close()
+        span.set_attribute("gen_ai.usage.output_tokens", 1)
+
+    account = account_of(processor)
+    # As without the span: 1_000 tokens * 1.25 USD/Mtok + 2_000 tokens * 5 USD/Mtok.
+    assert account.cost_pusd == account.estimated_pusd == 11_250_000_000
+    assert account.calls == 1

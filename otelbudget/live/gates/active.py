@@ -14,6 +14,7 @@ from types import ModuleType
 import wrapt
 
 from otelbudget.live.gatekeeper import Gatekeeper
+from otelbudget.live.gates import placing
 
 logger = logging.getLogger("otelbudget")
 
@@ -28,6 +29,7 @@ _GATES = {
     "botocore.client": "otelbudget.live.gates.botocore",
     "litellm": "otelbudget.live.gates.litellm",
 }
+_INSTRUMENTORS = "opentelemetry.instrumentation.instrumentor"
 
 
 class _Active:
@@ -46,6 +48,7 @@ class _Active:
             self._are_hooks_set = True
         for sdk, gate in _GATES.items():
             wrapt.register_post_import_hook(_hook(gate), sdk)
+        wrapt.register_post_import_hook(_watch_instrumentors, _INSTRUMENTORS)
 
     def remove(self, gatekeeper: Gatekeeper) -> None:
         with self._lock:
@@ -68,6 +71,16 @@ def _hook(gate: str) -> Callable[[ModuleType], None]:
             )
 
     return install
+
+
+def _watch_instrumentors(module: ModuleType) -> None:
+    try:
+        placing.watch_instrumentors(module)
+    except Exception:
+        logger.exception(
+            "otelbudget cannot see instrumentations come and go; one that is switched off may take "
+            "gates away, and calls are then counted by their spans only and not stopped"
+        )
 
 
 def activate(gatekeeper: Gatekeeper) -> None:

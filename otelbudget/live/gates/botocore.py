@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
-import wrapt
-
 from otelbudget.genai.usage import ModelCall
 from otelbudget.live.gates.bedrock import Asked, asked_of, is_refused
 from otelbudget.live.gates.bedrock_usage import (
@@ -22,12 +20,13 @@ from otelbudget.live.gates.bedrock_usage import (
     read_invocation,
 )
 from otelbudget.live.gates.gated import Passage, asked
+from otelbudget.live.gates.placing import place
 from otelbudget.live.gates.response import Unread
 
 
 def install(client: Any) -> None:
     """Put the gate around the requests of an imported module botocore.client."""
-    wrapt.wrap_function_wrapper(client.BaseClient, "_make_request", _make_request)
+    place(client.BaseClient, "_make_request", _make_request)
 
 
 def _make_request(

@@ -1,6 +1,9 @@
 """What an SDK's error says about a request: whether it can have been billed, and how often."""
 
+import traceback
 from collections.abc import Iterator
+
+from otelbudget.errors import OtelBudgetError
 
 # Errors of HTTP clients and of those who sign for them, for requests that never reached a server, by
 # class name: httpx and httpx2 have classes of the same names.
@@ -40,17 +43,37 @@ _AFTER_ALL_ATTEMPTS = frozenset(
 )
 
 
+# Where SDKs make a request ready: an error from there means that none was sent.
+_BEFORE_SENDING = frozenset(
+    {
+        "_build_request",
+        "_prepare_options",
+        "_prepare_request",
+        "_refresh_api_key",
+        "create_request",
+        "prepare_request",
+    }
+)
+
+
 def may_be_billed(error: BaseException) -> bool:
-    """Whether a request that ended in an error may be billed: not if refused or never connected."""
+    """Whether a request that ended in an error may be billed: not if refused or never sent."""
     status = _status(error)
     if status is not None:
         return not 400 <= status < 500  # noqa: PLR2004 - HTTP client errors
+    if isinstance(error, OtelBudgetError) or _is_before_sending(error):
+        return False
     return not any(type(each).__name__ in _NEVER_CONNECTED for each in _causes(error))
 
 
 def is_repeated(error: BaseException) -> bool:
     """Whether the SDK has sent the request as often as it may, and none was answered."""
     return any(base.__name__ in _AFTER_ALL_ATTEMPTS for base in type(error).__mro__)
+
+
+def _is_before_sending(error: BaseException) -> bool:
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_code.co_name in _BEFORE_SENDING for frame, _ in frames)
 
 
 def _status(error: BaseException) -> int | None:

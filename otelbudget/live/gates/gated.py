@@ -1,9 +1,10 @@
 """One call through a gate, for all the processors that watch: admitted, tapped and settled."""
 
+import functools
 import logging
 import weakref
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextvars import Token
+from contextvars import ContextVar, Token
 from secrets import token_hex
 from typing import Any, Self, TypeVar
 
@@ -54,7 +55,15 @@ class Passage:
         attempts: How often the SDK sends the request at most.
     """
 
-    __slots__ = ("__weakref__", "_attempts", "_calls", "_in_flight", "_seen", "_token")
+    __slots__ = (
+        "__weakref__",
+        "_attempts",
+        "_calls",
+        "_in_flight",
+        "_outer",
+        "_seen",
+        "_token",
+    )
 
     def __init__(self, calls: tuple[tuple[Gatekeeper, GatedCall], ...], attempts: int = 1) -> None:
         self._calls = calls
@@ -62,21 +71,23 @@ class Passage:
         self._in_flight: InFlight | None = None
         self._seen: ModelCall | None = None
         self._token: Token[tuple[GatedCall, ...]] | None = None
+        self._outer: Token[Passage | None]
 
     @classmethod
     def open(cls, request: Request) -> "Passage | None":
         """Ask every active gatekeeper for admission of a request that asks a model.
 
         Returns:
-            The passage; None where nobody watches, or where the request belongs to a call that is
-            already inside a gate.
+            The passage; None where nobody watches, or where the request is the very one for which
+            a gate around this one was asked. Any other request inside a gate, such as one that a
+            hook of the SDK makes, is a call of its own.
 
         Raises:
             BudgetExceededError: One of them refused; the others have taken the call back.
             UnknownModelError: The model has no known price and must not be called.
         """
         gatekeepers = active.gatekeepers()
-        if not gatekeepers or calls_around():
+        if not gatekeepers or _is_inner(request):
             return None
         calls: list[tuple[Gatekeeper, GatedCall]] = []
         call_id = token_hex(16)
@@ -94,6 +105,7 @@ class Passage:
 
     def __enter__(self) -> Self:
         self._token = IN_GATE.set(tuple(call for _, call in self._calls))
+        self._outer = _CURRENT.set(self)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -101,6 +113,7 @@ class Passage:
         if token is not None:
             try:
                 IN_GATE.reset(token)
+                _CURRENT.reset(self._outer)
             except ValueError:
                 # A coroutine that nobody awaited to its end is closed in another context.
                 logger.debug("a gate was left in another context than it was entered in")
@@ -176,14 +189,35 @@ class Passage:
     def failed(self, error: BaseException) -> None:
         """The request ended in an error of the SDK: release it if that cannot have been billed."""
         try:
-            is_billed, is_repeated = failures.may_be_billed(error), failures.is_repeated(error)
+            was_ended = self._in_flight is not None and self._in_flight.has_ended
+            is_billed = was_ended or failures.may_be_billed(error)
+            is_repeated = failures.is_repeated(error)
         except Exception:  # noqa: BLE001 - a fault of ours must not lose the SDK's error
             self._fault("reading an error")
             is_billed, is_repeated = True, False
         if is_billed:
             self.settle(is_whole=False, sent=self._attempts if is_repeated else 1)
         else:
-            self.release()
+            self.release(was_sent=not isinstance(error, OtelBudgetError))
+
+    def repeat(self, error: BaseException | None) -> None:
+        """Decide whether the SDK may send the request again.
+
+        Args:
+            error: What the attempt ended in that is repeated; None for an answer, which was not
+                billed where the SDK repeats it.
+
+        Raises:
+            BudgetExceededError: A budget is used up, or leaves no room for another attempt.
+        """
+        is_billed = error is not None and failures.may_be_billed(error)
+        for gatekeeper, call in self._calls:
+            try:
+                gatekeeper.repeat(call, is_billed=is_billed)
+            except OtelBudgetError:
+                raise
+            except Exception:  # noqa: BLE001 - a fault of ours must not stop the call
+                gatekeeper.failed("a retry")
 
     def see(self, event: object) -> bool:
         """Read a response, or the next event of a stream; says whether it is the last one."""
@@ -231,6 +265,14 @@ class Passage:
             self.tap_async(events) if hasattr(events, "__anext__") else self.tap_sync(events)
         )
         weakref.finalize(stream, self.drop)
+        self.drop_when_closed(getattr(stream, "response", None))
+
+    def drop_when_closed(self, response: Any) -> None:
+        """Charge the call by what was read, soon after an HTTP response is closed."""
+        for name, then in (("close", _then), ("aclose", _then_async)):
+            close = getattr(response, name, None)
+            if callable(close):
+                setattr(response, name, then(close, self.drop))
 
     def tap_sync(self, events: Iterable[Any]) -> Iterator[Any]:
         """The events, each read before it is handed on."""
@@ -261,6 +303,50 @@ class Passage:
     def _fault(self, where: str) -> None:
         for gatekeeper, _ in self._calls:
             gatekeeper.failed(where)
+
+
+_CURRENT: ContextVar[Passage | None] = ContextVar("otelbudget_passage", default=None)
+
+
+def current_passage() -> Passage | None:
+    """The call inside whose gate the running code is, None outside of any."""
+    return _CURRENT.get()
+
+
+def _is_inner(request: Request) -> bool:
+    """Whether a request is the one for which a gate around this code was asked."""
+    around = [
+        call
+        for call in calls_around()
+        if call.request.is_same_as(request) and not (call.request.is_outer and call.has_inner)
+    ]
+    for call in around:
+        call.has_inner = True
+    return bool(around)
+
+
+def _then(close: Callable[[], Any], drop: Callable[[], None]) -> Callable[[], Any]:
+    @functools.wraps(close)
+    def close_and_drop() -> Any:
+        try:
+            return close()
+        finally:
+            drop()
+
+    return close_and_drop
+
+
+def _then_async(
+    close: Callable[[], Awaitable[Any]], drop: Callable[[], None]
+) -> Callable[[], Awaitable[Any]]:
+    @functools.wraps(close)
+    async def close_and_drop() -> Any:
+        try:
+            return await close()
+        finally:
+            drop()
+
+    return close_and_drop
 
 
 def _tap(events: Iterable[Any], passage: Passage) -> Iterator[Any]:

@@ -17,12 +17,11 @@ from collections.abc import (
 from contextlib import aclosing
 from typing import Any
 
-import wrapt
-
 from otelbudget.genai import semconv
 from otelbudget.genai.usage import ModelCall
 from otelbudget.live.gates.gated import Passage, asked, passage_of
 from otelbudget.live.gates.google_usage import read_answer
+from otelbudget.live.gates.placing import place
 from otelbudget.live.gates.response import Unread
 from otelbudget.live.request import Request
 
@@ -47,7 +46,7 @@ def install(api_client: Any) -> None:
         ("async_request", _async_request),
         ("async_request_streamed", _async_request_streamed),
     ):
-        wrapt.wrap_function_wrapper(client, name, wrapper)
+        place(client, name, wrapper)
 
 
 def _request(

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import msgspec
-import wrapt
 
 from otelbudget.genai.usage import ModelCall
 from otelbudget.live.gates.gated import Passage, passage_of
 from otelbudget.live.gates.google_usage import read_interaction, read_interaction_event
+from otelbudget.live.gates.placing import place
 from otelbudget.live.gates.response import Unread
 from otelbudget.live.request import Request
 
@@ -19,8 +19,8 @@ _FIRST_ERROR, _FIRST_SERVER_ERROR = 400, 500
 
 def install(basesdk: Any) -> None:
     """Put the gate around the clients of an imported module google.genai._gaos.basesdk."""
-    wrapt.wrap_function_wrapper(basesdk.BaseSDK, "do_request", _do_request)
-    wrapt.wrap_function_wrapper(basesdk.AsyncBaseSDK, "do_request_async", _do_request_async)
+    place(basesdk.BaseSDK, "do_request", _do_request)
+    place(basesdk.AsyncBaseSDK, "do_request_async", _do_request_async)
 
 
 def _do_request(

@@ -23,15 +23,30 @@ from otelbudget.live.gates import active
 from otelbudget.live.gates.gated import Passage, passage_of
 from otelbudget.live.gates.litellm_answers import answer_of, is_stream, tapped
 from otelbudget.live.gates.openai import provider_of
+from otelbudget.live.gates.placing import place
 from otelbudget.live.request import Request
 
-# The functions, which each have an asynchronous twin, with their operation in the words of the
-# conventions and the module where instrumentations leave them alone.
+
+class _Known(NamedTuple):
+    """What is known of one of litellm's functions, and of its asynchronous twin.
+
+    Attributes:
+        operation: Operation in the words of the conventions.
+        module: The module where instrumentations leave it alone.
+        mocks: Arguments that make up an answer of this type, so that nothing is sent.
+    """
+
+    operation: str
+    module: str
+    mocks: Mapping[str, type]
+
+
+_COMPLETION_MOCKS = dict.fromkeys(("mock_response", "mock_tool_calls", "mock_timeout"), object)
 _FUNCTIONS = {
-    "completion": ("chat", "litellm.main"),
-    "text_completion": ("text_completion", "litellm.main"),
-    "embedding": ("embeddings", "litellm.main"),
-    "responses": ("chat", "litellm.responses.main"),
+    "completion": _Known("chat", "litellm.main", _COMPLETION_MOCKS),
+    "text_completion": _Known("text_completion", "litellm.main", _COMPLETION_MOCKS),
+    "embedding": _Known("embeddings", "litellm.main", {"mock_response": object}),
+    "responses": _Known("chat", "litellm.responses.main", {"mock_response": str}),
 }
 
 # Providers in the words of the conventions, where litellm has words of its own.
@@ -89,17 +104,22 @@ class _Function(NamedTuple):
     """One of litellm's functions.
 
     Attributes:
-        operation: Operation in the words of the conventions.
+        known: What is known of it.
         names: Names of its positional arguments.
         get_llm_provider: litellm's own reading of a model's name.
     """
 
-    operation: str
+    known: _Known
     names: tuple[str, ...]
     get_llm_provider: Callable[..., tuple[str, str, Any, str | None]]
 
-    def request(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Request:
-        """The request that a call stands for."""
+    def request(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Request | None:
+        """The request that a call stands for; None where its answer is made up."""
+        if any(
+            kwargs.get(name) and isinstance(kwargs[name], kind)
+            for name, kind in self.known.mocks.items()
+        ):
+            return None
         told = dict(zip(self.names, args, strict=False)) | dict(kwargs)
         name = told.get("model")
         base = told.get("api_base") or told.get("base_url")
@@ -108,9 +128,10 @@ class _Function(NamedTuple):
         if not isinstance(retries, int):
             retries = _SDK_RETRIES if route in _SDK_ROUTES else 0
         return Request(
+            is_outer=True,
             provider=_provider(route, base),
             model=model,
-            operation=self.operation,
+            operation=self.known.operation,
             body={"model": model} | {key: told[key] for key in _ASKED if told.get(key) is not None},
             attempts=1 + retries,
         )
@@ -202,11 +223,11 @@ _AROUND: ContextVar[_Call | None] = ContextVar("otelbudget_litellm_call", defaul
 
 def install(litellm: Any) -> None:
     """Put the gate into the functions of an imported litellm, and tell its Router of refusals."""
-    for name, (operation, module) in _FUNCTIONS.items():
-        home = import_module(module)
+    for name, known in _FUNCTIONS.items():
+        home = import_module(known.module)
         plain = getattr(home, name)
         function = _Function(
-            operation, tuple(inspect.signature(plain).parameters), litellm.get_llm_provider
+            known, tuple(inspect.signature(plain).parameters), litellm.get_llm_provider
         )
         _put_inside(plain, _wrapper(function))
         _put_inside(getattr(home, f"a{name}"), _wrapper_async(function))
@@ -296,7 +317,7 @@ def _call(
 def _install_in_router(module: ModuleType) -> None:
     """Let the Router hand on a refusal at once, as it does with those of guardrails."""
     if hasattr(module, "is_guardrail_intervention"):
-        wrapt.wrap_function_wrapper(module, "is_guardrail_intervention", _is_refusal)
+        place(module, "is_guardrail_intervention", _is_refusal)
     _carry_context(module)
 
 
@@ -310,7 +331,7 @@ def _is_refusal(
 def _carry_context(module: ModuleType) -> None:
     """Keep trace and refusal where litellm runs a coroutine to its end, at times in a thread."""
     if hasattr(module, "run_async_function"):
-        wrapt.wrap_function_wrapper(module, "run_async_function", _run_in_context)
+        place(module, "run_async_function", _run_in_context)
 
 
 def _run_in_context(

@@ -52,6 +52,7 @@ def _usage(usage: object) -> dict[str, Any] | None:
             or _get(details, "web_search_requests")
         },
         "service_tier": _get(usage, "service_tier"),
+        "speed": _get(usage, "speed"),
     }
 
 

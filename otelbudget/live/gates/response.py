@@ -1,11 +1,13 @@
 """What a provider's response says a call used: bodies, SDK objects and stream events alike."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from otelbudget.genai.usage import ModelCall, TokenUsage
+
+_FAST = "fast"
 
 
 class Unread:
@@ -112,8 +114,16 @@ def _envelope(body: object) -> object | None:
 
 def _usage(response: object) -> TokenUsage | None:
     usage: object = _get(response, "usage")
-    if usage is None:
+    told = None if usage is None else _tokens(usage)
+    if told is None:
         return None
+    for compaction in _compactions(usage):
+        told = _sum(told, compaction)
+    searches = _web_searches(response, usage)
+    return replace(told, web_searches=searches) if searches else told
+
+
+def _tokens(usage: object) -> TokenUsage | None:
     input_tokens = _count(usage, "prompt_tokens", "input_tokens")
     output_tokens = _count(usage, "completion_tokens", "output_tokens")
     if input_tokens is None and output_tokens is None:
@@ -132,8 +142,20 @@ def _usage(response: object) -> TokenUsage | None:
         _count(_get(usage, "cache_creation"), "ephemeral_1h_input_tokens") or 0,
         audio_input_tokens=_count(details, "audio_tokens") or 0,
         audio_output_tokens=_count(output_details, "audio_tokens") or 0,
-        web_searches=_web_searches(response, usage),
     )
+
+
+def _compactions(usage: object) -> Iterator[TokenUsage]:
+    """What Anthropic's summaries of a long context used, which its totals leave out."""
+    iterations = _get(usage, "iterations")
+    for each in iterations if isinstance(iterations, list) else ():
+        tokens = _tokens(each) if _get(each, "type") == "compaction" else None
+        if tokens is not None:
+            yield tokens
+
+
+def _sum(one: TokenUsage, other: TokenUsage) -> TokenUsage:
+    return TokenUsage(*map(sum, zip(astuple(one), astuple(other), strict=True)))
 
 
 def _web_searches(response: object, usage: object) -> int:
@@ -148,15 +170,20 @@ def _web_searches(response: object, usage: object) -> int:
 
 
 def _tier(response: object) -> str | None:
-    tier = _text(_get(response, "service_tier")) or _text(
-        _get(_get(response, "usage"), "service_tier")
-    )
+    """The tier of service; Anthropic's fast mode is one that it tells apart from the others."""
+    usage = _get(response, "usage")
+    if _get(usage, "speed") == _FAST:
+        return _FAST
+    tier = _text(_get(response, "service_tier")) or _text(_get(usage, "service_tier"))
     return None if tier is None else tier.lower()
 
 
 def _get(holder: object, name: str) -> Any:
     if type(holder) is dict or isinstance(holder, Mapping):  # asking for the class costs a tenth
         return holder.get(name)
+    extra = getattr(holder, "__pydantic_extra__", None)
+    if type(extra) is dict and name not in holder.__dict__:
+        return extra.get(name)  # where a model of pydantic looks last, after five microseconds
     return getattr(holder, name, None)
 
 

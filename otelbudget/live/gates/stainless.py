@@ -6,13 +6,13 @@ client, so a refusal is raised once, with its own type, and nothing is sent.
 
 import functools
 import json
+import sys
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
-import wrapt
-
-from otelbudget.live.gates.gated import Passage, passage_of
+from otelbudget.live.gates.gated import Passage, current_passage, passage_of
+from otelbudget.live.gates.placing import place
 from otelbudget.live.request import Request
 
 
@@ -30,20 +30,21 @@ class Api(NamedTuple):
     def request(self, client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
         """The request that a client is about to make; None where it asks no model."""
         options = kwargs.get("options", args[1] if len(args) > 1 else None)
-        path = "/" + str(getattr(options, "url", "")).partition("?")[0].strip("/")
+        path = "/" + str(getattr(options, "url", "")).partition("?")[0].partition("#")[0].strip("/")
         operation = next(
             (name for end, name in self.operations.items() if path.endswith(end)), None
         )
         if operation is None or str(getattr(options, "method", "")).lower() != "post":
             return None
-        body = getattr(options, "json_data", None)
+        body = _body(options)
         model = body.get("model") if isinstance(body, dict) else None
         return Request(
             provider=self.provider_of(client),
             model=model if isinstance(model, str) else None,
             operation=operation,
             body=body,
-            attempts=1 + _retries(client, options),
+            attempts=1 if hasattr(client, _RETRY) else 1 + _retries(client, options),
+            handle=options,
         )
 
 
@@ -53,12 +54,49 @@ def install(sdk: Any, api: Api) -> None:
     Classes that inherit `request` are covered by the class they inherit it from.
     """
     base = sdk._base_client  # noqa: SLF001 - no public name for what the clients have in common
-    for root, wrapper in (
-        (base.SyncAPIClient, _wrapper(api)),
-        (base.AsyncAPIClient, _wrapper_async(api)),
+    for root, wrapper, repeat in (
+        (base.SyncAPIClient, _wrapper(api), _repeat),
+        (base.AsyncAPIClient, _wrapper_async(api), _repeat_async),
     ):
         for client in root.__subclasses__():
-            wrapt.wrap_function_wrapper(client, "request", wrapper)
+            place(client, "request", wrapper)
+            if hasattr(client, _RETRY):
+                place(client, _RETRY, repeat)
+
+
+# What the SDKs wait in before they send a request again; older ones have nothing of the kind.
+_RETRY = "_sleep_for_retry"
+
+
+def _repeat(
+    wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Ask whether a request that failed may be sent again, before the SDK waits and after."""
+    passage = current_passage()
+    if passage is None:
+        return wrapped(*args, **kwargs)
+    passage.repeat(_error_of(kwargs))
+    wrapped(*args, **kwargs)
+    passage.repeat(None)
+    return None
+
+
+async def _repeat_async(
+    wrapped: Callable[..., Awaitable[Any]], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """As `_repeat`."""
+    passage = current_passage()
+    if passage is None:
+        return await wrapped(*args, **kwargs)
+    passage.repeat(_error_of(kwargs))
+    await wrapped(*args, **kwargs)
+    passage.repeat(None)
+    return None
+
+
+def _error_of(kwargs: dict[str, Any]) -> BaseException | None:
+    """What an attempt has ended in, None where that was an answer."""
+    return sys.exc_info()[1] if kwargs.get("response") is None else None
 
 
 def _wrapper(api: Api) -> Callable[..., Any]:
@@ -97,6 +135,14 @@ def _passage(
         options = kwargs.get("options", args[1] if len(args) > 1 else None)
         passage.guard(lambda: _read_before_parsing(options, passage))
     return passage
+
+
+def _body(options: Any) -> object:
+    """What is sent: the request's own fields, and what its caller has put beside them."""
+    body, extra = getattr(options, "json_data", None), getattr(options, "extra_json", None)
+    if isinstance(body, Mapping) and isinstance(extra, Mapping):
+        return {**body, **extra}
+    return body
 
 
 def _retries(client: Any, options: Any) -> int:
@@ -148,6 +194,7 @@ def _read_http(response: Any, passage: Passage) -> bool:
     response.read = _then_read_body(response.read, response, passage)
     response.aread = _then_read_body_async(response.aread, response, passage)
     weakref.finalize(response, passage.drop)
+    passage.drop_when_closed(response)
     return False
 
 
