@@ -5,6 +5,7 @@ ARGS ?=
 READY := .venv/.ready
 COMPAT := .venv/.compat
 OPENAI2 := .venv-openai2/.ready
+BENCH := .venv-bench/.ready
 RESULTS := build/compat
 BIN := .venv/bin
 
@@ -73,12 +74,19 @@ format: $(READY) ## Rewrite the sources in the project's format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(READY) ## Measure speed beside its anchors
-	@$(BIN)/python -m tests.benchmarks
+$(BENCH): $(READY)
+	@echo 'Setting up .venv-bench (once; about a minute) ...'
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -e . --group bench
+	@touch $@
+
+bench: $(BENCH) ## Measure speed beside its anchors
+	@.venv-bench/bin/python -m tests.benchmarks
 
 wheel: $(READY) ## Build the wheel, install it apart from the sources and use it
 	@rm -rf dist && $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps -w dist .
 	@$(PYTHON) tests/check_wheel.py dist/*.whl
 
 clean: ## Remove what the targets made
-	@rm -rf .venv .venv-openai2 build dist .mypy_cache .ruff_cache
+	@rm -rf .venv .venv-bench .venv-openai2 build dist .mypy_cache .ruff_cache
