@@ -741,7 +741,6 @@ def test_a_stream_of_events_that_cannot_be_looked_at_arrives(
     account = account_of(processor)
     assert {type(event) for event in events} == {_Prickly}
     assert account.estimated_pusd == account.cost_pusd > 0
-    assert processor.stats.faults >= 1
 
 
 def test_a_body_that_cannot_be_encoded_brings_the_error_of_the_sdk(
