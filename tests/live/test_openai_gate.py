@@ -338,7 +338,7 @@ def test_a_request_that_times_out_stays_counted(
 ) -> None:
     ten_cents.reply_with(Reply(latency_seconds=30))
     with pytest.raises(openai.APITimeoutError):
-        _chat(client, timeout=0.05)
+        _chat(client, timeout=0.3)
 
     assert usage_of(processor) == ONE_UNREAD_CALL
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,7 +16,7 @@ from opentelemetry.trace import Tracer
 
 from otelbudget import Budget, BudgetExceededError, BudgetSpanProcessor
 from otelbudget.budgets.ledger import Account
-from otelbudget.testing import FakeProvider, Reply
+from otelbudget.testing import FakeProvider, Reply, Request
 
 Watch = Callable[..., BudgetSpanProcessor]
 AccountOf = Callable[[BudgetSpanProcessor], Account]
@@ -179,6 +180,13 @@ def test_without_reservation_the_overshoot_is_the_calls_in_flight_and_is_told(
     account_of: AccountOf,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    all_are_out = threading.Barrier(CALLS)
+
+    def answer(_: Request) -> Reply:
+        all_are_out.wait(30)
+        return Reply(10, 10_000)
+
+    provider_of_ten_cents.reply_with(answer)
     processor = watch(Budget(cost_usd="0.10"))
     with tracer.start_as_current_span("run"):
         results = by_threads(clients, ["openai"] * CALLS)
@@ -306,7 +314,7 @@ def test_a_timeout_counts_every_attempt_at_its_estimate(
     patient = clients.openai.with_options(max_retries=2)
     with tracer.start_as_current_span("run"), pytest.raises(openai.APITimeoutError):
         patient.chat.completions.create(
-            model="gpt-4o", messages=HELLO, max_tokens=10_000, timeout=0.05
+            model="gpt-4o", messages=HELLO, max_tokens=10_000, timeout=0.3
         )
 
     account = account_of(processor)
@@ -391,7 +399,7 @@ def test_an_attempt_that_timed_out_is_charged_and_leaves_no_room_for_another(
     patient = clients.openai.with_options(max_retries=2)
     with tracer.start_as_current_span("run"), pytest.raises(BudgetExceededError):
         patient.chat.completions.create(
-            model="gpt-4o", messages=HELLO, max_tokens=10_000, timeout=0.05
+            model="gpt-4o", messages=HELLO, max_tokens=10_000, timeout=0.3
         )
 
     assert provider_of_ten_cents.request_count == 1
@@ -413,7 +421,7 @@ def test_an_attempt_that_was_billed_and_timed_out_counts_beside_the_one_that_ans
     processor = watch(Budget(cost_usd=1))
     with tracer.start_as_current_span("run"):
         clients.openai.with_options(max_retries=1).chat.completions.create(
-            model="gpt-4o", messages=HELLO, max_tokens=10_000, timeout=0.2
+            model="gpt-4o", messages=HELLO, max_tokens=10_000, timeout=0.3
         )
 
     account = account_of(processor)
