@@ -14,6 +14,9 @@ from otelbudget.pricing.billing import Charge, usd
 
 Accounts = Sequence[tuple[Budget, Account]]
 
+SPENT_KINDS = frozenset({LimitKind.COST_USD, LimitKind.TOKENS})
+"""What calls use, as against how many there are."""
+
 
 class NoticeKind(StrEnum):
     """What a notice tells.
@@ -59,7 +62,7 @@ class Notice:
         return (
             self.kind is NoticeKind.EXCEEDED
             and self.budget.mode is Mode.ENFORCE
-            and self.limit_kind in (LimitKind.COST_USD, LimitKind.TOKENS)
+            and self.limit_kind in SPENT_KINDS
         )
 
 

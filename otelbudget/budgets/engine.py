@@ -14,8 +14,8 @@ from otelbudget.budgets.ledger import MemoryLedger
 from otelbudget.budgets.limits import (
     CALL_KINDS,
     PASSED_TOOL_KINDS,
-    SPENT_KINDS,
     TOOL_KINDS,
+    USED_KINDS,
     Limits,
     tightest,
     without_room,
@@ -163,7 +163,7 @@ class Engine:
     def peek_spent(self, accounts: Accounts) -> Refusal | None:
         """The enforcing budget that is used up by what calls used, not by their number, or None."""
         with self.ledger.lock:
-            return tightest(accounts, Mode.ENFORCE, SPENT_KINDS)
+            return tightest(accounts, Mode.ENFORCE, USED_KINDS)
 
     def count(self, trace_id: str, tier: str | None = None) -> Admission:
         """Count a call that has already been made, whatever the budgets say; settle it next."""

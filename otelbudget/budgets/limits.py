@@ -5,7 +5,14 @@ from dataclasses import replace
 from decimal import Decimal
 
 from otelbudget.budgets.config import Budget, LimitKind, Mode
-from otelbudget.budgets.decisions import Accounts, Hold, Notice, NoticeKind, Refusal
+from otelbudget.budgets.decisions import (
+    SPENT_KINDS,
+    Accounts,
+    Hold,
+    Notice,
+    NoticeKind,
+    Refusal,
+)
 from otelbudget.budgets.ledger import Account
 
 
@@ -86,7 +93,7 @@ def _at_least(ratio: Decimal, limit: int) -> int:
 # last tool has answered.
 CALL_KINDS = {kind: 1 if kind is LimitKind.TOOL_CALLS else 0 for kind in LimitKind}
 TOOL_KINDS = {LimitKind.TOOL_CALLS: 0}
-SPENT_KINDS = {LimitKind.COST_USD: 0, LimitKind.TOKENS: 0}
+USED_KINDS = dict.fromkeys(SPENT_KINDS, 0)
 PASSED_TOOL_KINDS = {LimitKind.TOOL_CALLS: 1}
 
 

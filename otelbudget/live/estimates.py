@@ -88,7 +88,7 @@ class Estimator:
             self._answered[model] = call.response_model
 
     def estimate(self, request: Request, at_ns: int, told: TokenUsage | None = None) -> Estimate:
-        """What a request, and the requests that the SDK repeats it by, may use.
+        """What a request may use, sent once.
 
         Args:
             request: The request.

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import StatusCode
 
 from otelbudget.budgets.config import Budget, Budgets, Mode
-from otelbudget.budgets.decisions import Refusal
+from otelbudget.budgets.decisions import Notice, Refusal
 from otelbudget.budgets.engine import Engine
 from otelbudget.errors import BudgetConfigError, BudgetExceededError
 from otelbudget.genai import counting, semconv
@@ -282,11 +282,14 @@ class BudgetSpanProcessor(SpanProcessor):
             link = accounting.links.close(trace_id, span_id)
             if link is not None and link.admission is not None:
                 accounting.release(link)
+            notices: Sequence[Notice] = ()
             if self._tools.is_limited and attributes:
-                self._tools.end(attributes, trace_id, link)
+                notices = self._tools.end(attributes, trace_id, link)
             accounting.links.drop_if_quiet(trace_id)
         finally:
             lock.release()
+        if notices:
+            accounting.tell_notices(notices)
 
     def _end_call(self, told: Told, *, is_failed: bool) -> None:
         trace_id = told.trace_id

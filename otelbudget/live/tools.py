@@ -42,13 +42,16 @@ class ToolCalls:
         self._accounting.tell_notices(decision)
         return None
 
-    def end(self, attributes: Mapping[str, Any], trace_id: int, link: Link | None) -> None:
-        """Count a span that has ended, if it is a tool's and did not say so when it started."""
+    def end(
+        self, attributes: Mapping[str, Any], trace_id: int, link: Link | None
+    ) -> Sequence[Notice]:
+        """Count a span that has ended, if it is a tool's and did not say so when it started.
+
+        Called with the lock held; returns what is to be told once it is not.
+        """
         if link is None or not self._is_new(attributes, link):
-            return
-        with self._accounting.lock:
-            notices = self._engine.count_tool(self._accounting.accounts(trace_id))
-        self._accounting.tell_notices(notices)
+            return ()
+        return self._engine.count_tool(self._accounting.accounts(trace_id))
 
     def check(self, trace_id: int, span_id: int) -> Refusal | None:
         """Count a call of a tool that the application tells of, unless its span was counted."""

@@ -9,6 +9,7 @@ import pytest
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient, DefaultHttpxClient, OpenAI
 from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import Tracer
 
 from otelbudget import Budget, Budgets, BudgetSpanProcessor
 from otelbudget.budgets.ledger import Account
@@ -164,6 +165,19 @@ def watch(provider: TracerProvider) -> Callable[..., BudgetSpanProcessor]:
         return processor
 
     return add
+
+
+@pytest.fixture
+def processor(watch: Callable[..., BudgetSpanProcessor]) -> BudgetSpanProcessor:
+    """A processor whose budget nothing here uses up."""
+    return watch(Budget(cost_usd=100))
+
+
+@pytest.fixture
+def run(tracer: Tracer, processor: BudgetSpanProcessor) -> Iterator[BudgetSpanProcessor]:
+    """An open span around the test, watched by `processor`."""
+    with tracer.start_as_current_span("run"):
+        yield processor
 
 
 @pytest.fixture

@@ -129,18 +129,6 @@ def test_a_call_with_a_span_of_an_instrumentation_around_it_is_charged_once(
     assert usage_of(processor) == ONE_CALL
 
 
-@pytest.fixture
-def processor(watch: Watch) -> BudgetSpanProcessor:
-    return watch(Budget(cost_usd=100))
-
-
-@pytest.fixture
-def run(tracer: Tracer, processor: BudgetSpanProcessor) -> Iterator[BudgetSpanProcessor]:
-    """An open span around the test, watched by `processor`."""
-    with tracer.start_as_current_span("run"):
-        yield processor
-
-
 CACHED = Reply(
     input_tokens=10_000,
     output_tokens=3_000,

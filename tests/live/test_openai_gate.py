@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -34,18 +34,6 @@ class Answer(BaseModel):
     """What the model is asked to say."""
 
     x: int
-
-
-@pytest.fixture
-def processor(watch: Watch) -> BudgetSpanProcessor:
-    return watch(Budget(cost_usd=100))
-
-
-@pytest.fixture
-def run(tracer: Tracer, processor: BudgetSpanProcessor) -> Iterator[BudgetSpanProcessor]:
-    """An open span around the test, watched by `processor`."""
-    with tracer.start_as_current_span("run"):
-        yield processor
 
 
 def _chat(client: OpenAI, **options: Any) -> Any:

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
-from otelbudget.live.gates.gated import Passage, current_passage, passage_of
+from otelbudget.live.gates.gated import Passage, asked, current_passage
 from otelbudget.live.gates.placing import place
 from otelbudget.live.request import Request
 
@@ -130,10 +130,10 @@ def _passage(
     api: Api, client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Passage | None:
     """The passage of a request that asks a model; None for every other request."""
-    passage = passage_of(lambda: api.request(client, args, kwargs))
-    if passage is not None:
-        options = kwargs.get("options", args[1] if len(args) > 1 else None)
-        passage.guard(lambda: _read_before_parsing(options, passage))
+    request = asked(lambda: api.request(client, args, kwargs))
+    passage = None if request is None else Passage.open(request)
+    if request is not None and passage is not None:
+        passage.guard(lambda: _read_before_parsing(request.handle, passage))
     return passage
 
 
