@@ -5,8 +5,10 @@ Facts are attributes; the sentence is built from them and ends with what to do.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 
 class OtelBudgetError(Exception):
@@ -24,19 +26,47 @@ def _restored(kind: type[OtelBudgetError], args: tuple[Any, ...]) -> OtelBudgetE
 
 
 @dataclass(frozen=True, slots=True)
+class SpentCall:
+    """A call that a scope paid for.
+
+    Attributes:
+        model: The priced model, None where not named.
+        agent: Name of the agent that made it, None where not known.
+        operation: What the application calls what it did, None where not known.
+        cost_usd: What it counts toward money limits, in US dollars.
+        tokens: Input and output tokens.
+    """
+
+    model: str | None
+    agent: str | None
+    operation: str | None
+    cost_usd: Decimal
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class BudgetFacts:
     """What was known when a budget refused a call.
 
     Attributes:
         budget: Name of the budget.
         scope: What the budget is counted by, as {key: value}, such as {"trace": "5b8e…"}.
-        kind: Kind of the limit: "cost_usd", "tokens", "calls" or "tool_calls".
-        limit: The limit, in US dollars for "cost_usd", else a count.
+        kind: Kind of the limit, such as "cost_usd", "tokens", "calls", "tool_calls" or "seconds".
+        limit: The limit, in US dollars for "cost_usd", in seconds for "seconds", else a count.
         usage: What the scope had used, in the unit of `limit`; at least `limit` unless the call was
             refused for its `estimate`.
         trace_id: Trace of the refused call as 32 hex digits, or None outside any trace.
+        run_id: The run that the call belongs to, or None where no run was opened by name.
         agent: Name of the agent that made the refused call, or None where the spans name none.
+        window: The window that is used up, such as "day 2026-01-05" or "last 15m"; None without.
+        timezone: Time zone of a window of the calendar, else None.
+        resets_at_unix_nano: When there is room again, in unix ns: the end of a window of the
+            calendar, or when the earliest call leaves one that rolls; None without a window.
+        refused_at_unix_nano: When the call was refused, in unix ns, or None.
         spent_by_model: List cost in US dollars of the scope's calls by model.
+        spent_by_agent: The same by agent.
+        spent_by_operation: The same by what the application calls what it did.
+        last_calls: The latest calls that the scope paid for, the newest first, at most five.
         estimated_usd: The part of a "cost_usd" usage that is estimated, because a model has no
             known price or a call did not tell its usage, in US dollars.
         held: What was held for calls in flight, in the unit of `limit`.
@@ -52,7 +82,15 @@ class BudgetFacts:
     usage: Decimal
     trace_id: str | None = None
     agent: str | None = None
+    run_id: str | None = None
+    window: str | None = None
+    timezone: str | None = None
+    resets_at_unix_nano: int | None = None
+    refused_at_unix_nano: int | None = None
     spent_by_model: Mapping[str, Decimal] = field(default_factory=dict)
+    spent_by_agent: Mapping[str, Decimal] = field(default_factory=dict)
+    spent_by_operation: Mapping[str, Decimal] = field(default_factory=dict)
+    last_calls: Sequence[SpentCall] = ()
     estimated_usd: Decimal = Decimal(0)
     held: Decimal = Decimal(0)
     estimate: Decimal | None = None
@@ -63,9 +101,24 @@ class BudgetFacts:
         """How far the usage is above the limit, in the limit's unit; 0 when not above it."""
         return max(self.usage - self.limit, Decimal(0))
 
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds from the refusal until there is room again, where that is known."""
+        if self.resets_at_unix_nano is None or self.refused_at_unix_nano is None:
+            return None
+        return max(0, self.resets_at_unix_nano - self.refused_at_unix_nano) / 10**9
+
+    def _remedy(self) -> str:
+        if self.resets_at_unix_nano is not None:
+            resets = datetime.fromtimestamp(self.resets_at_unix_nano // 10**9, UTC)
+            zone = self.timezone or "UTC"
+            local = resets.astimezone(ZoneInfo(zone))
+            return f"raise the limit or wait until {local:%Y-%m-%d %H:%M:%S} {zone}"
+        return "raise the limit or start a new run"
+
     def sentence(self) -> str:
         """One sentence: what happened, the two numbers with units, what to do."""
-        scope = ", ".join(f"{key} {value}" for key, value in self.scope.items())
+        scope = described(self.scope, self.window)
         estimated = (
             f", of which {display_usd(self.estimated_usd)} USD estimated"
             if self.estimated_usd
@@ -75,7 +128,7 @@ class BudgetFacts:
         if self.estimate is None:
             return (
                 f"Budget {self.budget!r} ({scope}) is used up: {used} {unit(self.kind)}"
-                f"{estimated}; raise the limit or start a new run."
+                f"{estimated}; {self._remedy()}."
             )
         held = (
             f", {display(self.kind, self.held)} {unit(self.kind)} held for "
@@ -90,6 +143,12 @@ class BudgetFacts:
             f"{unit(self.kind)} used{estimated}{held}, and this one may use {need}; lower its cap "
             f"on output,{wait} or raise the limit."
         )
+
+
+def described(scope: Mapping[str, str], window: str | None) -> str:
+    """A scope for a sentence: its keys with their values, and the window."""
+    parts = [f"{key} {value}" for key, value in scope.items()]
+    return ", ".join([*parts, window] if window else parts)
 
 
 def calls(count: int) -> str:
@@ -156,6 +215,45 @@ class BudgetExceededError(OtelBudgetError, RuntimeError):
     def overage(self) -> Decimal:
         """How far the usage is above the limit, in the limit's unit."""
         return self.facts.overage
+
+    @property
+    def overage_usd(self) -> Decimal | None:
+        """`overage` where the limit is money, else None."""
+        return self.overage if self.kind == "cost_usd" else None
+
+    @property
+    def limit_kind(self) -> str:
+        """`kind`, by the name that events use."""
+        return self.kind
+
+    @property
+    def window(self) -> str | None:
+        """The window that is used up, such as "day 2026-01-05"; None without one."""
+        return self.facts.window
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds until there is room again, where that is known."""
+        return self.facts.retry_after
+
+    @property
+    def run_id(self) -> str | None:
+        """The run that the refused call belongs to, where one was opened by name."""
+        return self.facts.run_id
+
+    @property
+    def breakdown(self) -> Mapping[str, Mapping[str, Decimal]]:
+        """What the scope spent, in US dollars, by "model", "agent" and "operation"."""
+        return {
+            "model": self.facts.spent_by_model,
+            "agent": self.facts.spent_by_agent,
+            "operation": self.facts.spent_by_operation,
+        }
+
+    @property
+    def last_calls(self) -> Sequence[SpentCall]:
+        """The latest calls that the scope paid for, the newest first, at most five."""
+        return self.facts.last_calls
 
     @property
     def trace_id(self) -> str | None:
@@ -291,6 +389,7 @@ __all__: Sequence[str] = [
     "EnforcementError",
     "OtelBudgetError",
     "OtelBudgetWarning",
+    "SpentCall",
     "StoreBusyError",
     "StoreError",
     "StoreVersionError",

@@ -15,9 +15,10 @@ from typing import NamedTuple
 import msgspec
 
 from otelbudget.budgets.config import Budget, Budgets, LimitKind
-from otelbudget.budgets.decisions import Admission, Refusal
+from otelbudget.budgets.decisions import Admission, Attempt, Refusal
 from otelbudget.budgets.engine import Engine
 from otelbudget.budgets.ledger import MemoryLedger
+from otelbudget.budgets.scopes import Place
 from otelbudget.genai.usage import ModelCall, TokenUsage
 from otelbudget.pricing.billing import Charge, UnknownModel, bill
 from otelbudget.pricing.book import PriceBook
@@ -196,7 +197,9 @@ class _Run:
 
     def start(self, index: int, call: RecordedCall) -> None:
         """A call asks for admission."""
-        decision = self._engine.admit(call.trace_id, call.tier)
+        at_ns = call.start_time_unix_nano
+        accounts = self._engine.accounts(Place(call.trace_id, tier=call.tier), at_ns)
+        decision = self._engine.admit(accounts, Attempt(at_ns))
         if isinstance(decision, Refusal):
             self._refused(decision, call)
         else:
@@ -272,7 +275,7 @@ class _Run:
         """Scopes in which some limit was reached."""
         limits = {budget.name: budget.limits for budget in self._engine.budgets}
         return {
-            account.scope
+            account.scope[0][1]
             for name, account in self._engine.ledger.accounts()
             if any(account.usage(kind) >= limit for kind, limit in limits[name].items())
         }

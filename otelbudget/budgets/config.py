@@ -1,52 +1,33 @@
 """Budgets: what may be spent, and the file that says so."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
-from enum import StrEnum
+from dataclasses import dataclass
+from decimal import Decimal
 from os import PathLike
 from typing import Any, Self
 
+from otelbudget.budgets import values
 from otelbudget.budgets.files import read_yaml
-from otelbudget.errors import BudgetConfigError, display_usd
-from otelbudget.pricing.billing import UnknownModel, pusd, usd
+from otelbudget.budgets.keys import TOP_KEYS, budget_arguments, in_file, known_keys, mapping
+from otelbudget.budgets.kinds import LimitKind, Mode, OnStoreError
+from otelbudget.budgets.values import PER_RUN, PER_TRACE
+from otelbudget.budgets.windows import Window, optional_window, zone_of
+from otelbudget.errors import BudgetConfigError
+from otelbudget.pricing.billing import UnknownModel
 from otelbudget.pricing.overrides import PriceOverrides
 
-MAX_LIMIT = 2**63 - 1
+__all__ = [
+    "Budget",
+    "Budgets",
+    "LimitKind",
+    "Mode",
+    "OnStoreError",
+    "budget_from_config",
+    "read_prices",
+]
 
-
-class Mode(StrEnum):
-    """What a used-up budget does.
-
-    Attributes:
-        OFF: Nothing; it is not even counted.
-        AUDIT: It is reported once per scope, and every call goes on.
-        ENFORCE: The next call is refused with `BudgetExceededError`.
-    """
-
-    OFF = "off"
-    AUDIT = "audit"
-    ENFORCE = "enforce"
-
-
-class LimitKind(StrEnum):
-    """What a limit counts.
-
-    Attributes:
-        COST_USD: List cost, known when a call ends.
-        TOKENS: Input and output tokens, known when a call ends.
-        CALLS: Model calls, known when a call starts.
-        TOOL_CALLS: Calls of tools, known when a call starts.
-    """
-
-    COST_USD = "cost_usd"
-    TOKENS = "tokens"
-    CALLS = "calls"
-    TOOL_CALLS = "tool_calls"
-
-
-PER_TRACE = "trace"
 DEFAULT_WARN_AT = (Decimal("0.8"),)
 
 
@@ -64,91 +45,214 @@ class Budget:
 
     Attributes:
         name: Name in errors, events and metrics.
-        per: "trace": counted for each trace. None: a tier, counted for each trace whose root span
-            asks for it with the attribute `otelbudget.tier`.
+        per: What it is counted by: "trace", "run", "process", or keys of spans, baggage and
+            resources. None: a tier, counted for each run that asks for it by name, or trace whose
+            root span does with the attribute `otelbudget.tier`.
         mode: What happens when it is used up.
-        limits: The limits by kind: pico-USD for "cost_usd", else a count.
-        warn_at: Utilizations, each above 0 and at most 1, that are reported once per scope.
+        where: The values that keys must have for a call to be counted and refused.
+        window: The time that is counted together; None: all of it.
+        limits: The limits by kind: pico-USD for "cost_usd", nanoseconds for "seconds", else a
+            count.
+        tool_limits: The most calls of a tool, by its name.
+        warn_at: Utilizations, each above 0 and at most 1, that are reported once per scope and
+            window.
+        shares: The part of each limit that each value of a key may use; other values: all of it.
         reserve: An estimate of each call is held while it is in flight.
+        grace: Calls that a run may make beyond the limits to wrap up.
         cancel_in_flight: Calls in flight on asyncio end when a limit on cost or tokens is used up.
+        on_store_error: What happens while a shared ledger cannot be reached.
+        keys: What must be looked up for each call: the keys of `per` save "trace" and "run", of
+            `where` and of `shares`, each once.
     """
 
     name: str
-    per: str | None
+    per: tuple[str, ...] | None
     mode: Mode
+    where: Mapping[str, tuple[str, ...]]
+    window: Window | None
     limits: Mapping[LimitKind, int]
+    tool_limits: Mapping[str, int]
     warn_at: tuple[Decimal, ...]
+    shares: Mapping[str, Mapping[str, Decimal]]
     reserve: bool
+    grace: int
     cancel_in_flight: bool
+    on_store_error: OnStoreError
+    keys: tuple[str, ...]
 
     def __init__(  # noqa: PLR0913 - one argument for each key of the budgets file
         self,
         *,
         cost_usd: str | int | Decimal | None = None,
         tokens: int | None = None,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        cache_read_input_tokens: int | None = None,
+        cache_write_input_tokens: int | None = None,
+        reasoning_output_tokens: int | None = None,
         calls: int | None = None,
         tool_calls: int | None = None,
+        tool_calls_by_name: Mapping[str, int] | None = None,
+        seconds: str | int | Decimal | None = None,
         name: str = "budget",
-        per: str | None = PER_TRACE,
+        per: str | Sequence[str] | None = PER_TRACE,
         mode: Mode | str = Mode.ENFORCE,
+        where: Mapping[str, object] | None = None,
+        window: str | None = None,
+        timezone: str | None = None,
         warn_at: Sequence[str | int | Decimal] = DEFAULT_WARN_AT,
+        shares: Mapping[str, Mapping[str, str | int | Decimal]] | None = None,
         reserve: bool = False,
+        grace: int = 0,
         cancel_in_flight: bool = False,
+        on_store_error: OnStoreError | str = OnStoreError.LOCAL,
     ) -> None:
         """Make a budget.
 
         Args:
             cost_usd: Limit on list cost in US dollars, as text or Decimal so that it is exact.
             tokens: Limit on input and output tokens together.
+            input_tokens: Limit on input tokens, those of caches among them.
+            output_tokens: Limit on output tokens, those of reasoning among them.
+            cache_read_input_tokens: Limit on input tokens read from caches.
+            cache_write_input_tokens: Limit on input tokens written to caches.
+            reasoning_output_tokens: Limit on output tokens of reasoning.
             calls: Limit on model calls.
             tool_calls: Limit on calls of tools.
+            tool_calls_by_name: Limits on the calls of single tools, by name of the tool.
+            seconds: Limit on the time since the scope's first span started, as text, int or
+                Decimal with at most nine decimals. Only for a budget per trace or run, or a tier.
             name: Name in errors, events and metrics.
-            per: "trace", or None for a tier.
+            per: "trace", "run", "process", a key such as "tenant.id", or a list; None for a tier.
             mode: "off", "audit" or "enforce".
-            warn_at: Utilizations that are reported once per scope.
+            where: The value, or list of values, that each key must have for a call to be counted
+                and refused.
+            window: "hour", "day", "week" (from Monday), "month", or a length such as "15m" that
+                rolls; None: what is counted is never forgotten.
+            timezone: Name of the time zone of a calendar window; None: UTC.
+            warn_at: Utilizations that are reported once per scope and window.
+            shares: {key: {value: ratio}}: the part of each limit that calls with that value of the
+                key may use, as text or Decimal.
             reserve: Hold an estimate of each call while it is in flight.
+            grace: Calls that a run may make beyond the limits, inside `run.wrap_up()`.
             cancel_in_flight: End the calls in flight on asyncio when a limit on cost or tokens is
                 used up. What they would have answered is lost, and usually billed.
+            on_store_error: "allow", "block" or "local": what happens while a shared ledger cannot
+                be reached.
 
         Raises:
             BudgetConfigError: A value is not allowed, or there is no limit at all.
         """
-        limits: dict[LimitKind, int] = {}
-        if cost_usd is not None:
-            limits[LimitKind.COST_USD] = _money(cost_usd)
-        for kind, count in (
-            (LimitKind.TOKENS, tokens),
-            (LimitKind.CALLS, calls),
-            (LimitKind.TOOL_CALLS, tool_calls),
-        ):
-            if count is not None:
-                limits[kind] = _whole(count, str(kind))
-        if not limits:
-            raise BudgetConfigError("a budget needs a limit: cost_usd, tokens, calls or tool_calls")
-        object.__setattr__(self, "name", _name(name))
-        object.__setattr__(self, "per", _per(per))
-        object.__setattr__(self, "mode", _mode(mode))
-        object.__setattr__(self, "limits", limits)
-        object.__setattr__(self, "warn_at", _warn_at(warn_at))
-        object.__setattr__(self, "reserve", _flag(reserve, "reserve"))
-        object.__setattr__(self, "cancel_in_flight", _flag(cancel_in_flight, "cancel_in_flight"))
+        limits = values.limits_by_kind(
+            {
+                LimitKind.COST_USD: cost_usd,
+                LimitKind.TOKENS: tokens,
+                LimitKind.INPUT_TOKENS: input_tokens,
+                LimitKind.OUTPUT_TOKENS: output_tokens,
+                LimitKind.CACHE_READ_INPUT_TOKENS: cache_read_input_tokens,
+                LimitKind.CACHE_WRITE_INPUT_TOKENS: cache_write_input_tokens,
+                LimitKind.REASONING_OUTPUT_TOKENS: reasoning_output_tokens,
+                LimitKind.CALLS: calls,
+                LimitKind.TOOL_CALLS: tool_calls,
+                LimitKind.SECONDS: seconds,
+            }
+        )
+        self._set(
+            name=values.budget_name(name, "name"),
+            per=values.per_keys(per, "per"),
+            mode=values.choice(Mode, mode, "mode"),
+            where=values.conditions(where, "where"),
+            window=optional_window(window, timezone),
+            limits=limits,
+            tool_limits=values.counts_by_name(tool_calls_by_name, "tool_calls_by_name"),
+            warn_at=values.utilizations(warn_at, "warn_at"),
+            shares=values.shares_by_key(shares, "shares"),
+            reserve=values.flag(reserve, "reserve"),
+            grace=values.whole(grace, "grace"),
+            cancel_in_flight=values.flag(cancel_in_flight, "cancel_in_flight"),
+            on_store_error=values.choice(OnStoreError, on_store_error, "on_store_error"),
+        )
+        self._check()
+        looked_up = [key for key in self.per or () if key not in (PER_TRACE, PER_RUN)]
+        self._set(keys=tuple(dict.fromkeys([*looked_up, *self.where, *self.shares])))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return budget_from_config, (self.name, self.as_config())
+
+    def _set(self, **attributes: object) -> None:
+        for name, value in attributes.items():
+            object.__setattr__(self, name, value)
+
+    def _check(self) -> None:
+        """What no single value says."""
+        if not self.limits and not self.tool_limits:
+            raise BudgetConfigError(
+                f"a budget needs a limit: {', '.join(LimitKind)} or tool_calls_by_name (in a file "
+                "each with max_ before it)"
+            )
+        if LimitKind.SECONDS not in self.limits:
+            return
+        if self.per not in (None, (PER_TRACE,), (PER_RUN,)) or self.window is not None:
+            raise BudgetConfigError(
+                "is the time of a trace or a run, so it needs per: trace, per: run or a tier, and "
+                "no window",
+                key=str(LimitKind.SECONDS),
+            )
 
     def with_mode(self, mode: Mode | str) -> "Budget":
         """The same budget in another mode."""
         changed = copy(self)
-        object.__setattr__(changed, "mode", _mode(mode))
+        changed._set(mode=values.choice(Mode, mode, "mode"))  # noqa: SLF001 - it is of this class
         return changed
 
     def as_config(self) -> dict[str, Any]:
-        """The budget as the keys of a budgets file, defaults filled in, money as text."""
-        limits = {
-            f"max_{kind}": display_usd(usd(limit)) if kind is LimitKind.COST_USD else limit
-            for kind, limit in self.limits.items()
+        """The budget as the keys of a budgets file, defaults filled in, money and time as text.
+
+        Keys of which the default is nothing are there only where the budget has something to say.
+        """
+        per = self.per[0] if self.per is not None and len(self.per) == 1 else self.per
+        stated = {
+            "per": list(per) if isinstance(per, tuple) else per,
+            "mode": str(self.mode),
+            "where": {
+                key: allowed[0] if len(allowed) == 1 else list(allowed)
+                for key, allowed in self.where.items()
+            },
+            "window": str(self.window) if self.window else None,
+            "timezone": zone_of(self.window),
+            **{
+                f"max_{kind}": values.written_limit(kind, limit)
+                for kind, limit in self.limits.items()
+            },
+            "max_tool_calls_by_name": dict(self.tool_limits),
         }
-        per = {} if self.per is None else {"per": self.per}
-        warn_at = [str(ratio) for ratio in self.warn_at]
-        flags = {"reserve": self.reserve, "cancel_in_flight": self.cancel_in_flight}
-        return {**per, "mode": str(self.mode), **limits, "warn_at": warn_at, **flags}
+        shares = {
+            key: {value: format(ratio, "f") for value, ratio in ratios.items()}
+            for key, ratios in self.shares.items()
+        }
+        local = self.on_store_error is OnStoreError.LOCAL
+        return {
+            **{key: value for key, value in stated.items() if value not in (None, {})},
+            "warn_at": [str(ratio) for ratio in self.warn_at],
+            **({"shares": shares} if shares else {}),
+            "reserve": self.reserve,
+            **({"grace": self.grace} if self.grace else {}),
+            "cancel_in_flight": self.cancel_in_flight,
+            **({} if local else {"on_store_error": str(self.on_store_error)}),
+        }
+
+
+def budget_from_config(name: str, keys: object, path: str | None = None) -> Budget:
+    """A budget from its name and the keys it has in a budgets file.
+
+    Raises:
+        BudgetConfigError: A key or value is not allowed; the error names file and key.
+    """
+    arguments = budget_arguments(name, keys, path)
+    try:
+        return Budget(**arguments)
+    except BudgetConfigError as error:
+        raise in_file(error, name, keys, path) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +270,14 @@ class Budgets:
     prices: PriceOverrides | None = None
 
     def __post_init__(self) -> None:
-        names = [budget.name for budget in self.budgets]
-        for name in names:
-            if names.count(name) > 1:
+        for name, count in Counter(budget.name for budget in self.budgets).items():
+            if count > 1:
                 raise BudgetConfigError(f"two budgets are named {name!r}; names must differ")
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What must be looked up for each call: the keys of all budgets, each once, in order."""
+        return tuple(dict.fromkeys(key for budget in self.budgets for key in budget.keys))
 
     @classmethod
     def from_yaml(cls, path: str | PathLike[str]) -> Self:
@@ -188,25 +296,22 @@ class Budgets:
         Raises:
             BudgetConfigError: A key or value is not allowed.
         """
-        top = _mapping(document, path, None)
-        _known_keys(top, ("version", "unknown_model", "prices", "budgets"), path, "")
-        if str(top.get("version", 1)) != "1":
+        top = mapping(document, path, None, such_as="budgets: {quick: {max_calls: 5}}")
+        known_keys(top, TOP_KEYS, path, "")
+        if str(values.integer(top.get("version", 1))) != "1":
             raise BudgetConfigError(
-                f"is {top['version']!r}, this otelbudget reads 1", path=path, key="version"
-            )
-        budgets = tuple(
-            _budget(str(name), keys, path)
-            for name, keys in _mapping(top.get("budgets"), path, "budgets").items()
-        )
-        try:
-            unknown_model = UnknownModel(str(top.get("unknown_model", UnknownModel.CEILING)))
-        except ValueError as error:
-            allowed = _choices(UnknownModel)
-            raise BudgetConfigError(
-                f"is {top['unknown_model']!r}, allowed are {allowed}",
+                f"is {values.shown(top['version'])}, this otelbudget reads 1",
                 path=path,
-                key="unknown_model",
-            ) from error
+                key="version",
+            )
+        listed = mapping(top.get("budgets"), path, "budgets", such_as="quick: {max_calls: 5}")
+        budgets = tuple(budget_from_config(name, keys, path) for name, keys in listed.items())
+        try:
+            unknown_model = values.choice(
+                UnknownModel, top.get("unknown_model", UnknownModel.CEILING), "unknown_model"
+            )
+        except BudgetConfigError as error:
+            raise BudgetConfigError(error.reason, path=path, key=error.key) from error
         prices = (
             PriceOverrides.from_config(top["prices"], path=path, prefix="prices.")
             if "prices" in top
@@ -224,70 +329,6 @@ class Budgets:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
-    """A key of a budget in the file and the argument of `Budget` it sets."""
-
-    argument: str
-    convert: Any = field(default=lambda value: value)
-
-
-def _integer(value: object) -> object:
-    """Text that the exact loader left as text although it is a whole number, such as 1e6."""
-    if not isinstance(value, str):
-        return value
-    try:
-        number = Decimal(value)
-        is_whole = abs(number) <= MAX_LIMIT and number == number.to_integral_value()
-        return int(number) if is_whole else value
-    except ArithmeticError:
-        return value
-
-
-_BUDGET_KEYS: Mapping[str, _Key] = {
-    "per": _Key("per"),
-    "mode": _Key("mode"),
-    "max_cost_usd": _Key("cost_usd"),
-    "max_tokens": _Key("tokens", _integer),
-    "max_calls": _Key("calls", _integer),
-    "max_steps": _Key("calls", _integer),
-    "max_tool_calls": _Key("tool_calls", _integer),
-    "max_nested_tool_calls": _Key("tool_calls", _integer),
-    "warn_at": _Key("warn_at"),
-    "reserve": _Key("reserve"),
-    "cancel_in_flight": _Key("cancel_in_flight"),
-}
-
-
-def _budget(name: str, keys: object, path: str | None) -> Budget:
-    where = f"budgets.{name}"
-    given = _mapping(keys, path, where)
-    _known_keys(given, tuple(_BUDGET_KEYS), path, where + ".")
-    arguments: dict[str, Any] = {"name": name, "per": None}
-    for key, value in given.items():
-        known = _BUDGET_KEYS[key]
-        if known.argument in arguments and known.argument not in ("per", "name"):
-            raise BudgetConfigError(
-                "sets the same limit as another key", path=path, key=f"{where}.{key}"
-            )
-        if value is None and key != "per":
-            raise BudgetConfigError("has no value", path=path, key=f"{where}.{key}")
-        arguments[known.argument] = known.convert(_off_is_text(key, value))
-    try:
-        return Budget(**arguments)
-    except BudgetConfigError as error:
-        written = {known.argument: key for key, known in _BUDGET_KEYS.items() if key in given}
-        wrong = written.get(error.key or "", error.key)
-        raise BudgetConfigError(
-            error.reason, path=path, key=f"{where}.{wrong}" if wrong else where
-        ) from error
-
-
-def _off_is_text(key: str, value: object) -> object:
-    """YAML 1.1 reads a bare `off` as false; as a mode it is the word."""
-    return "off" if key == "mode" and value is False else value
-
-
 def read_prices(path: str | PathLike[str]) -> PriceOverrides:
     """The user's own prices from a file: a `prices` section, alone or in a budgets file.
 
@@ -297,94 +338,7 @@ def read_prices(path: str | PathLike[str]) -> PriceOverrides:
     where = str(path)
     document = read_yaml(path)
     if isinstance(document, Mapping) and "prices" in document:
-        _known_keys(document, ("version", "unknown_model", "prices", "budgets"), where, "")
+        top = mapping(document, where, None, such_as="prices: {free: [ollama]}")
+        known_keys(top, TOP_KEYS, where, "")
         return PriceOverrides.from_config(document["prices"], path=where, prefix="prices.")
     return PriceOverrides.from_config(document, path=where)
-
-
-def _mapping(value: object, path: str | None, key: str | None) -> Mapping[str, Any]:
-    if isinstance(value, Mapping) and value:
-        return {str(name): inner for name, inner in value.items()}
-    raise BudgetConfigError("must hold keys with values", path=path, key=key)
-
-
-def _known_keys(
-    given: Mapping[str, Any], known: Sequence[str], path: str | None, prefix: str
-) -> None:
-    for key in given:
-        if key not in known:
-            raise BudgetConfigError(
-                f"is not a key this version knows; allowed are {', '.join(known)}",
-                path=path,
-                key=prefix + key,
-            )
-
-
-def _money(value: str | int | Decimal) -> int:
-    if isinstance(value, bool | float) or not isinstance(value, str | int | Decimal):
-        raise BudgetConfigError(
-            f"is {value!r}; write US dollars as text, such as '0.25', so that they are exact",
-            key="cost_usd",
-        )
-    try:
-        amount = pusd(Decimal(value))
-    except (ArithmeticError, ValueError) as error:
-        raise BudgetConfigError(
-            f"is {value!r}, allowed are US dollars with at most twelve decimals", key="cost_usd"
-        ) from error
-    if not 0 <= amount <= MAX_LIMIT:
-        raise BudgetConfigError(
-            f"is {value!r}, allowed are 0 to 9223372 US dollars", key="cost_usd"
-        )
-    return amount
-
-
-def _whole(value: object, key: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_LIMIT:
-        raise BudgetConfigError(f"is {value!r}, allowed are whole numbers from 0", key=key)
-    return value
-
-
-def _flag(value: object, key: str) -> bool:
-    if not isinstance(value, bool):
-        raise BudgetConfigError(f"is {value!r}, allowed are true and false", key=key)
-    return value
-
-
-def _name(name: object) -> str:
-    if not isinstance(name, str) or not name or len(name) > 100:  # noqa: PLR2004 - the limit is in the sentence
-        raise BudgetConfigError(f"is {name!r}, allowed are 1 to 100 characters", key="name")
-    return name
-
-
-def _per(per: object) -> str | None:
-    if per is not None and per != PER_TRACE:
-        raise BudgetConfigError(
-            f"is {per!r}; this version counts per 'trace', and a budget without `per` is a tier",
-            key="per",
-        )
-    return None if per is None else PER_TRACE
-
-
-def _mode(mode: object) -> Mode:
-    try:
-        return Mode(str(mode))
-    except ValueError as error:
-        raise BudgetConfigError(f"is {mode!r}, allowed are {_choices(Mode)}", key="mode") from error
-
-
-def _warn_at(ratios: object) -> tuple[Decimal, ...]:
-    reason = f"is {ratios!r}, allowed is a list of ratios above 0 and up to 1, such as [0.5, 0.8]"
-    if isinstance(ratios, str) or not isinstance(ratios, Sequence):
-        raise BudgetConfigError(reason, key="warn_at")
-    try:
-        decimals = [Decimal(str(ratio)) for ratio in ratios]
-    except InvalidOperation as error:
-        raise BudgetConfigError(reason, key="warn_at") from error
-    if not all(ratio.is_finite() and 0 < ratio <= 1 for ratio in decimals):
-        raise BudgetConfigError(reason, key="warn_at")
-    return tuple(sorted(set(decimals)))
-
-
-def _choices(enum: type[StrEnum]) -> str:
-    return ", ".join(enum)

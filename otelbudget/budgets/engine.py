@@ -2,24 +2,35 @@
 
 A call is admitted when it starts and settled when it ends. Counts are known at the start, money and
 tokens at the end; a budget is closed as soon as the usage of one of its limits is at the limit. A
-budget that reserves also holds an estimate of each call from its start to its end.
+budget that reserves also holds an estimate of each call from its start to its end. A call counts in
+the window in which it starts, however late it ends.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from decimal import Decimal
 
 from otelbudget.budgets.config import Budget, LimitKind, Mode
-from otelbudget.budgets.decisions import Accounts, Admission, Hold, Notice, Refusal
-from otelbudget.budgets.ledger import MemoryLedger
+from otelbudget.budgets.decisions import (
+    Accounts,
+    Admission,
+    Attempt,
+    Hold,
+    Notice,
+    NoticeKind,
+    Refusal,
+)
+from otelbudget.budgets.ledger import Account, MemoryLedger
 from otelbudget.budgets.limits import (
-    CALL_KINDS,
     PASSED_TOOL_KINDS,
     TOOL_KINDS,
     USED_KINDS,
-    Limits,
+    refusal_of,
     tightest,
     without_room,
 )
+from otelbudget.budgets.plans import FOREVER, Plan
+from otelbudget.budgets.scopes import Place, RunScope
 from otelbudget.pricing.billing import Charge
 
 
@@ -31,86 +42,110 @@ class Engine:
         ledger: Where usage is kept.
 
     Attributes:
+        keys: The keys that budgets name, whose values decide where a call counts.
         is_reserving: Whether a budget wants estimates held.
         is_limiting_tools: Whether a budget limits calls of tools.
+        is_limiting_seconds: Whether a budget limits the time that runs take.
     """
 
     def __init__(self, budgets: Iterable[Budget], ledger: MemoryLedger | None = None) -> None:
         self.budgets = tuple(budget for budget in budgets if budget.mode is not Mode.OFF)
         self.ledger = ledger or MemoryLedger()
-        self._limits = {budget.name: Limits(budget) for budget in self.budgets}
+        self.keys = tuple(dict.fromkeys(key for each in self.budgets for key in each.keys))
+        self._plans = [Plan(budget) for budget in self.budgets]
         self._is_auditing = any(budget.mode is Mode.AUDIT for budget in self.budgets)
+        self._has_grace = any(budget.grace for budget in self.budgets)
         self.is_reserving = any(budget.reserve for budget in self.budgets)
-        self.is_limiting_tools = any(LimitKind.TOOL_CALLS in each.limits for each in self.budgets)
+        self.is_limiting_tools = any(
+            budget.tool_limits or LimitKind.TOOL_CALLS in budget.limits for budget in self.budgets
+        )
+        self.is_limiting_seconds = any(LimitKind.SECONDS in each.limits for each in self.budgets)
+        self._is_timed = self.is_limiting_seconds or any(plan.rolls for plan in self._plans)
 
-    def accounts(self, trace_id: str, tier: str | None = None) -> Accounts:
-        """The accounts that calls of a trace are counted on, to be kept by whoever makes many."""
+    def accounts(self, place: Place, at_ns: int = 0) -> Accounts:
+        """The accounts that calls of a place are counted on which start at `at_ns`.
+
+        They are kept with the place for as long as they stay the same.
+        """
         with self.ledger.lock:
-            return [
-                (budget, self.ledger.account(budget, trace_id))
-                for budget in self.budgets
-                if budget.per is not None or budget.name == tier
-            ]
+            if place.accounts is not None and place.since <= at_ns < place.until:
+                accounts: Accounts = place.accounts
+                for _, account in accounts:
+                    if not account.is_kept:
+                        self.ledger.keep(account)
+                return accounts
+            accounts, place.since, place.until = [], -FOREVER, FOREVER
+            for plan in self._plans:
+                if plan.counts(place):
+                    start, end = plan.window_at(at_ns)
+                    place.since, place.until = max(place.since, start), min(place.until, end)
+                    accounts += plan.accounts(self.ledger, place, at_ns)
+            place.accounts = accounts
+            return accounts
 
-    def peek(self, trace_id: str, tier: str | None = None) -> Refusal | None:
-        """The enforcing budget that would refuse a call now, or None. Changes nothing."""
-        return self.peek_at(self.accounts(trace_id, tier))
-
-    def peek_at(self, accounts: Accounts) -> Refusal | None:
-        """As `peek`, with the accounts at hand."""
+    def tool_accounts(self, place: Place, at_ns: int, tool: str) -> Accounts:
+        """The accounts that a call of a tool is counted on: also those of the tool's own limits."""
         with self.ledger.lock:
-            return self._refusal(accounts, Mode.ENFORCE)
+            accounts = list(self.accounts(place, at_ns))
+            for plan in self._plans:
+                if tool in plan.tool_limits and plan.counts(place):
+                    accounts += plan.tool_accounts(self.ledger, place, at_ns, tool)
+            return accounts
 
-    def admit(
-        self, trace_id: str, tier: str | None = None, hold: Hold | None = None
-    ) -> Admission | Refusal:
+    def peek(self, accounts: Accounts, attempt: Attempt) -> Refusal | None:
+        """The enforcing budget that would refuse a call now, or None. Counts nothing."""
+        with self.ledger.lock:
+            self._pass_time(accounts, attempt.at_ns)
+            return refusal_of(self._asked(accounts, attempt), Mode.ENFORCE, attempt)
+
+    def admit(self, accounts: Accounts, attempt: Attempt) -> Admission | Refusal:
         """Decide about a call that is about to start, and count it if it may.
 
         Args:
-            trace_id: Trace of the call.
-            tier: Tier that the run asked for, or None.
-            hold: What budgets that reserve hold for it, None where nothing is known.
+            accounts: What it is counted on.
+            attempt: What is known of it.
 
         Returns:
             An admission to settle or release later, or the budget that refuses the call.
         """
-        return self.admit_to(self.accounts(trace_id, tier), hold)
-
-    def admit_to(self, accounts: Accounts, hold: Hold | None = None) -> Admission | Refusal:
-        """As `admit`, with the accounts at hand."""
         with self.ledger.lock:
-            refusal = self._refusal(accounts, Mode.ENFORCE, hold)
+            self._pass_time(accounts, attempt.at_ns)
+            asked = self._asked(accounts, attempt)
+            refusal = refusal_of(asked, Mode.ENFORCE, attempt)
             if refusal is not None:
                 refusal.account.denied += 1
                 return refusal
-            return self._admission(accounts, hold)
+            graced = () if asked is accounts else _passed(accounts, attempt)
+            return self._admission(accounts, attempt, graced)
 
-    def admit_tool(self, accounts: Accounts) -> Refusal | Sequence[Notice]:
+    def admit_tool(self, accounts: Accounts, at_ns: int) -> Refusal | Sequence[Notice]:
         """Decide about a call of a tool that is about to start, and count it if it may.
 
         Returns:
             What counting it brought about, or the budget that refuses it.
         """
         with self.ledger.lock:
+            self._pass_time(accounts, at_ns)
             refusal = tightest(accounts, Mode.ENFORCE, TOOL_KINDS)
             if refusal is not None:
                 refusal.account.denied += 1
-                return refusal
-            return self.count_tool(accounts)
+                return replace(refusal, at_ns=at_ns)
+            return self.count_tool(accounts, at_ns)
 
-    def peek_tool(self, accounts: Accounts) -> Refusal | None:
-        """The enforcing budget whose limit on tools was passed, or None. Changes nothing."""
+    def peek_tool(self, accounts: Accounts, at_ns: int) -> Refusal | None:
+        """The enforcing budget whose limit on tools was passed, or None. Counts nothing."""
         with self.ledger.lock:
+            self._pass_time(accounts, at_ns)
             return tightest(accounts, Mode.ENFORCE, PASSED_TOOL_KINDS)
 
-    def count_tool(self, accounts: Accounts) -> Sequence[Notice]:
+    def count_tool(self, accounts: Accounts, at_ns: int) -> Sequence[Notice]:
         """Count a call of a tool, whatever the budgets say; returns what that brought about."""
         notices: Sequence[Notice] = ()
         with self.ledger.lock:
-            for budget, account in accounts:
-                account.tool_calls += 1
-                if LimitKind.TOOL_CALLS in budget.limits:
-                    notices = [*notices, *self._limits[budget.name].tell(account)]
+            for _, account in accounts:
+                account.count(at_ns, tool_calls=1)
+                if LimitKind.TOOL_CALLS in account.limits.by_kind:
+                    notices = [*notices, *account.limits.tell(account)]
         return notices
 
     def settle(self, admission: Admission, charge: Charge) -> Sequence[Notice]:
@@ -119,14 +154,9 @@ class Engine:
         Returns:
             What that brought about.
         """
-        notices: Sequence[Notice] = ()
         with self.ledger.lock:
             self._end(admission)
-            for budget, account in admission.accounts:
-                account.add(charge)
-                if account.cost_pusd >= account.cost_mark or account.tokens >= account.tokens_mark:
-                    notices = [*notices, *self._limits[budget.name].tell(account)]
-        return notices
+            return self._add(admission.accounts, charge, admission.at_ns)
 
     def settle_at_estimate(self, admission: Admission, estimate: Charge) -> Sequence[Notice]:
         """Record an estimate of what an admitted call used, until that may be known."""
@@ -149,9 +179,7 @@ class Engine:
         accounts = admission.accounts
         with self.ledger.lock:
             if attempt is not None:
-                for budget, account in accounts:
-                    account.add(attempt)
-                    notices = [*notices, *self._limits[budget.name].tell(account)]
+                notices = self._add(accounts, attempt, admission.at_ns)
             refusal = self.peek_spent(accounts)
             if refusal is None and self.is_reserving:
                 refusal = without_room(accounts, Mode.ENFORCE, Hold(0, 0))
@@ -165,57 +193,115 @@ class Engine:
         with self.ledger.lock:
             return tightest(accounts, Mode.ENFORCE, USED_KINDS)
 
-    def count(self, trace_id: str, tier: str | None = None) -> Admission:
+    def count(self, accounts: Accounts, attempt: Attempt) -> Admission:
         """Count a call that has already been made, whatever the budgets say; settle it next."""
         with self.ledger.lock:
-            return self._admission(self.accounts(trace_id, tier))
+            self._pass_time(accounts, attempt.at_ns)
+            return self._admission(accounts, attempt)
 
-    def charge(self, accounts: Accounts, charge: Charge) -> tuple[bool, Sequence[Notice]]:
+    def charge(
+        self, accounts: Accounts, charge: Charge, at_ns: int
+    ) -> tuple[Refusal | None, Sequence[Notice]]:
         """Count and settle at once a call that has already been made.
 
         Called with the ledger's lock held.
 
         Returns:
-            Whether an enforcing budget would have refused it, and what it brought about.
+            What an auditing budget would have refused it by, or None, and what it brought about.
         """
-        notices: Sequence[Notice] = ()
-        is_audited = self._is_auditing and self._refusal(accounts, Mode.AUDIT) is not None
-        for budget, account in accounts:
-            account.calls += 1
-            account.add(charge)
-            if (
-                account.cost_pusd >= account.cost_mark
-                or account.tokens >= account.tokens_mark
-                or account.calls >= account.calls_mark
-            ):
-                notices = [*notices, *self._limits[budget.name].tell(account)]
-        return is_audited, notices
+        self._pass_time(accounts, at_ns)
+        audited = None
+        if self._is_auditing:
+            audited = refusal_of(accounts, Mode.AUDIT, Attempt(at_ns))
+        for _, account in accounts:
+            account.count(at_ns, calls=1)
+        return audited, self._add(accounts, charge, at_ns)
 
-    def take_back(self, accounts: Accounts, charge: Charge) -> None:
+    def take_back(self, accounts: Accounts, charge: Charge, at_ns: int) -> None:
         """Undo a charge: another span has shown that the same tokens are counted elsewhere."""
         with self.ledger.lock:
             for _, account in accounts:
-                account.take_back(charge)
+                account.take_back(charge, at_ns)
 
     def release(self, admission: Admission) -> None:
         """Take an admitted call back that the provider cannot have billed."""
         with self.ledger.lock:
             self._end(admission)
             for _, account in admission.accounts:
-                account.calls = max(0, account.calls - 1)
+                account.count(admission.at_ns, calls=-1)
+            for account in admission.graced:
+                account.graced -= 1
+            admission.graced = ()
 
-    def _admission(self, accounts: Accounts, hold: Hold | None = None) -> Admission:
-        is_audited = self._is_auditing and self._refusal(accounts, Mode.AUDIT, hold) is not None
+    def extend(
+        self, accounts: Accounts, run: RunScope, kind: LimitKind, by: int, budget: str | None = None
+    ) -> Sequence[Notice]:
+        """Raise the limits of one kind that count a run.
+
+        Args:
+            accounts: What the run's calls are counted on.
+            run: The run.
+            kind: The kind of limit.
+            by: How much more may be used, in the unit of the kind.
+            budget: Name of the only budget to extend, or None for all that limit the run.
+
+        Returns:
+            One notice for each limit that was raised.
+        """
+        notices: list[Notice] = []
+        with self.ledger.lock:
+            for each, account in accounts:
+                if account.scope == run.scope and kind in account.limits.by_kind:
+                    if budget is not None and each.name != budget:
+                        continue
+                    account.limits = account.limits.raised(kind, by)
+                    account.limits.rearm(account)
+                    limit, usage = account.limits.by_kind[kind], account.usage(kind)
+                    ratio = Decimal(usage) / limit if limit else Decimal(1)
+                    notices.append(
+                        Notice(NoticeKind.EXTENDED, each, account, kind, limit, usage, ratio)
+                    )
+        return notices
+
+    def _asked(self, accounts: Accounts, attempt: Attempt) -> Accounts:
+        """The accounts that a call is asked of: those with grace left let it wrap up."""
+        if not (self._has_grace and attempt.is_wrap_up):
+            return accounts
+        return [(budget, account) for budget, account in accounts if account.graced >= budget.grace]
+
+    def _pass_time(self, accounts: Accounts, at_ns: int) -> None:
+        if not self._is_timed:
+            return
+        for _, account in accounts:
+            if account.limits.is_timed:
+                account.pass_time(at_ns)
+
+    def _add(self, accounts: Accounts, charge: Charge, at_ns: int) -> Sequence[Notice]:
+        notices: Sequence[Notice] = ()
+        for _, account in accounts:
+            account.add(charge, at_ns)
+            if account.limits.have_news(account):
+                notices = [*notices, *account.limits.tell(account)]
+        return notices
+
+    def _admission(
+        self, accounts: Accounts, attempt: Attempt, graced: Sequence[Account] = ()
+    ) -> Admission:
+        at_ns, hold = attempt.at_ns, attempt.hold
+        audited = None
+        if self._is_auditing:
+            audited = refusal_of(self._asked(accounts, attempt), Mode.AUDIT, attempt)
+        for account in graced:
+            account.graced += 1
         notices: Sequence[Notice] = ()
         for budget, account in accounts:
-            account.calls += 1
+            account.count(at_ns, calls=1)
             account.in_flight += 1
             if hold is not None and budget.reserve:
-                account.held_pusd += hold.cost_pusd
-                account.held_tokens += hold.tokens
-            if account.calls >= account.calls_mark:
-                notices = [*notices, *self._limits[budget.name].tell(account)]
-        return Admission(accounts, is_audited, notices, hold, is_in_flight=True)
+                _hold(account, hold, 1)
+            if account.limits.have_news(account):
+                notices = [*notices, *account.limits.tell(account)]
+        return Admission(accounts, at_ns, audited, notices, hold, is_in_flight=True, graced=graced)
 
     def _end(self, admission: Admission) -> None:
         """Drop what is held or estimated for a call; done once, however often it is settled."""
@@ -225,19 +311,28 @@ class Engine:
                 # Not below zero: what a forked child reads to its end was begun by its parent.
                 account.in_flight = max(0, account.in_flight - 1)
                 if hold is not None and budget.reserve:
-                    account.held_pusd = max(0, account.held_pusd - hold.cost_pusd)
-                    account.held_tokens = max(0, account.held_tokens - hold.tokens)
+                    _hold(account, hold, -1)
         if estimate is not None:
             for _, account in admission.accounts:
-                account.subtract(estimate)
+                account.subtract(estimate, admission.at_ns)
         admission.is_in_flight = False
         admission.hold = admission.estimate = None
 
-    def _refusal(self, accounts: Accounts, mode: Mode, hold: Hold | None = None) -> Refusal | None:
-        """The tightest limit among the budgets of one mode that leaves no room for a call."""
-        for budget, account in accounts:
-            if budget.mode is mode and self._limits[budget.name].are_reached(account):
-                return tightest(accounts, mode, CALL_KINDS)
-        if hold is not None and self.is_reserving:
-            return without_room(accounts, mode, hold)
-        return None
+
+def _hold(account: Account, hold: Hold, sign: int) -> None:
+    account.held_pusd = max(0, account.held_pusd + sign * hold.cost_pusd)
+    account.held_tokens = max(0, account.held_tokens + sign * hold.tokens)
+    held = account.held_classes
+    if held is not None:
+        held[0] = max(0, held[0] + sign * hold.input_tokens)
+        held[1] = max(0, held[1] + sign * hold.output_tokens)
+
+
+def _passed(accounts: Accounts, attempt: Attempt) -> Sequence[Account]:
+    """The accounts with grace left that would refuse a call that wraps up."""
+    return [
+        account
+        for budget, account in accounts
+        if account.graced < budget.grace
+        and refusal_of([(budget, account)], budget.mode, attempt) is not None
+    ]

@@ -1,5 +1,6 @@
 """Reads the YAML files that users write: exactly, and with errors that name the file."""
 
+import re
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -38,28 +39,49 @@ def _text(file: Path) -> str:
 
 
 class _ExactLoader(yaml.SafeLoader):
-    """YAML whose decimal numbers stay text.
+    """YAML in which only true, false and null are more than text.
 
+    Numbers stay as they are written, and `no`, `1:30` and 2026-01-05 are what they look like.
     A key that is given twice is an error: the second one would silently replace the first.
     """
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._place: list[object] = []
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Compose the value of a key, and know meanwhile whose value it is."""
+        self._place.append(index)
+        node = super().compose_node(parent, index)
+        self._place.pop()
+        return node
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
         seen: set[str] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
-                    line = key.start_mark.line + 1
                     raise BudgetConfigError(
-                        f"is given twice (line {line}); keep one", key=key.value
+                        f"is given twice (line {key.start_mark.line + 1}); keep one",
+                        key=".".join([*self._keys(), key.value]),
                     )
                 seen.add(key.value)
-        return super().construct_mapping(node, deep)
+        return node
+
+    def _keys(self) -> list[str]:
+        return [key.value for key in self._place if isinstance(key, yaml.ScalarNode)]
 
 
-_ExactLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":float")]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
+_ExactLoader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", [*"tTfF"]),
+    ("null", r"~|null|Null|NULL|", [*"~nN", ""]),
+    ("merge", r"<<", ["<"]),
+):
+    _ExactLoader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first
+    )
 
 
 def _one_line(error: Exception) -> str:

@@ -31,6 +31,18 @@ LIMIT_KIND = "otelbudget.limit.kind"
 LIMIT = "otelbudget.limit"
 USAGE = "otelbudget.usage"
 SCOPE_PREFIX = "otelbudget.scope."
+RUN_ID = "otelbudget.run.id"
+OUTER_RUN_IDS = "otelbudget.run.outer_ids"
+OUTER_TIERS = "otelbudget.run.outer_tiers"
+WRAP_UP = "otelbudget.wrap_up"
+ESTIMATED_INPUT_TOKENS = "otelbudget.estimated_input_tokens"
+ESTIMATED_OUTPUT_TOKENS = "otelbudget.estimated_output_tokens"
+DENIED_COUNT = "otelbudget.denied.count"
+EXTENDED_EVENT = "otelbudget.extended"
+TOOL_EVENT = "otelbudget.tool"
+
+
+OWN_SCOPE = "otelbudget"
 
 
 class Decision(StrEnum):
@@ -112,6 +124,8 @@ FRAMEWORK_PROVIDERS = frozenset(
 BEDROCK = "aws.bedrock"
 EMBEDDINGS_OPERATION = "embeddings"
 EXECUTE_TOOL_OPERATION = "execute_tool"
+REQUEST_KEYS = frozenset({REQUEST_MODEL, PROVIDER_NAME, OPERATION_NAME})
+"""What a request tells of itself, whether a span does or not."""
 MODEL_CALL_OPERATIONS = frozenset(
     {"chat", "text_completion", "generate_content", EMBEDDINGS_OPERATION}
 )

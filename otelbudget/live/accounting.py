@@ -4,13 +4,16 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 
-from otelbudget.budgets.config import Mode
-from otelbudget.budgets.decisions import Accounts, Admission, Hold, Notice, Refusal
+from otelbudget.budgets.config import LimitKind, Mode
+from otelbudget.budgets.decisions import Admission, Attempt, Hold, Notice, Refusal
 from otelbudget.budgets.engine import Engine
+from otelbudget.budgets.scopes import Place
 from otelbudget.genai import counting, semconv
 from otelbudget.genai.usage import ModelCall, TokenUsage
+from otelbudget.live.current import IS_WRAPPING_UP
 from otelbudget.live.emitter import Emitter
 from otelbudget.live.estimates import Estimate, Estimator
+from otelbudget.live.places import Places
 from otelbudget.live.processes import tell_forked
 from otelbudget.live.request import Request
 from otelbudget.live.spans import MAX_LINKS, MAX_TRACES, Link, OpenTrace, SpanLinks
@@ -32,6 +35,7 @@ class Accounting:
         engine: Decides and keeps count.
         emitter: Tells the user.
         links: Spans and gated calls; held with `lock`.
+        places: Finds what calls belong to.
         matched_by_usage: Spans that were taken for a call already told of by usage and time only.
         corrected: Charges that were taken back.
         lock: Held around every use of `links` and of the ledger; reentrant.
@@ -52,14 +56,16 @@ class Accounting:
         self.emitter = emitter
         self._metrics = emitter.metrics
         self.links = SpanLinks(clock)
+        self.places = Places(engine.keys)
         self.matched_by_usage = 0
         self.corrected = 0
-        self._told_overflow = 0
+        self._told_overflow = self._told_dropped = 0
         self._has_news = False
         self._process = os.getpid()
         self._forked_from: int | None = None
         self.lock = engine.ledger.lock
         self.clock = clock
+        self._latest_ns = 0
         self._responses = ResponseTwins()
         self._book = book
         self._unknown_model = unknown_model
@@ -69,12 +75,32 @@ class Accounting:
         if stale is not None:
             emitter.once("stale prices", "%s", stale)
 
-    def admit(self, trace_id: int, hold: Hold | None = None) -> Admission | Refusal:
+    def now(self) -> int:
+        """The time in unix ns, later each time: what happens in order is recorded in order."""
+        with self.lock:
+            self._latest_ns = max(self.clock(), self._latest_ns + 1)
+            return self._latest_ns
+
+    def admit(
+        self, place: Place, request: Request, hold: Hold | None = None
+    ) -> Admission | Refusal:
         """Decide about a call that is about to start."""
         if self._has_news:
             self._tell_news()
+        is_wrap_up, engine = IS_WRAPPING_UP.get(), self.engine
         with self.lock:
-            return self.engine.admit_to(self.accounts(trace_id), hold)
+            at_ns = self.now()
+            accounts = engine.accounts(place, at_ns)
+            decision = engine.admit(accounts, Attempt(at_ns, hold, is_wrap_up=is_wrap_up))
+            if (
+                isinstance(decision, Refusal)
+                and decision.kind is LimitKind.COST_USD
+                and self._book.is_free(request.provider, request.model, at_ns)
+            ):
+                decision.account.denied -= 1
+                free = Attempt(at_ns, hold, is_free=True, is_wrap_up=is_wrap_up)
+                decision = engine.admit(accounts, free)
+        return decision
 
     def estimate(self, request: Request, told: TokenUsage | None = None) -> Estimate:
         """What a request may use at most, with what a broken answer told of it."""
@@ -154,7 +180,10 @@ class Accounting:
 
     def tell(self, changes: Changes | None) -> None:
         """Tell the user what changed. Called without the lock: log handlers may call models."""
-        if self._has_news or self.links.overflow != self._told_overflow:
+        ledger = self.engine.ledger
+        has_dropped = self._told_dropped != ledger.dropped_scopes
+        if self._has_news or has_dropped or self.links.overflow != self._told_overflow:
+            self._told_dropped = ledger.dropped_scopes
             self._tell_news()
         if changes is None:
             return
@@ -198,8 +227,9 @@ class Accounting:
         if self.engine.ledger.dropped_scopes:
             self.emitter.once(
                 "dropped scopes",
-                "More traces are being counted than the ledger keeps, so the one unused for "
-                "longest was dropped and starts at zero if it goes on; see processor.stats.",
+                "More scopes of a budget are being counted than the ledger keeps, so the one "
+                "unused for longest was dropped and starts at zero if it goes on; see "
+                "processor.stats.",
             )
 
     def is_denied_model(self, provider: str | None, model: str | None) -> bool:
@@ -215,29 +245,9 @@ class Accounting:
         self.engine.ledger.renew_after_fork()
         self.lock = self.engine.ledger.lock
         self.links.forget_calls()
+        self.places.renew_after_fork()
         self._forked_from, self._process = self._process, os.getpid()
         self._has_news = True
-
-    def accounts(self, trace_id: int, tier: str | None = None) -> Accounts:
-        """What calls of a trace are counted on; kept with the trace while it is linked.
-
-        Called with the lock held.
-        """
-        trace = self.links.trace(trace_id)
-        if trace is None:
-            return self._new_accounts(trace_id, tier)
-        accounts = trace.accounts
-        if accounts is None:
-            accounts = trace.accounts = self._new_accounts(trace_id, trace.tier)
-        else:
-            touch = self.engine.ledger.touch
-            for _, account in accounts:
-                touch(account)
-        return accounts
-
-    def _new_accounts(self, trace_id: int, tier: str | None) -> Accounts:
-        self._has_news = self._has_news or self.engine.ledger.dropped_scopes > 0
-        return self.engine.accounts(hex_trace_id(trace_id), tier)
 
     def _end_without_usage(
         self, told: Told, link: Link | None, admission: Admission | None, *, is_failed: bool
@@ -335,13 +345,11 @@ class Accounting:
         changes = Changes()
         for told, counts in verdicts.items():
             if not counts and told.is_charged and told.charge is not None:
-                self.engine.take_back(told.accounts or (), told.charge)
+                self.engine.take_back(told.accounts or (), told.charge, told.at_ns)
                 told.is_charged = False
                 changes.corrected += 1
                 decision = _AUDITED if told.is_audited else _ALLOWED
                 self._metrics.corrected(told.call, told.charge, decision)
-            elif not counts and told.accounts is None:
-                told.tier = self.links.tier(told.trace_id)
         self.corrected += changes.corrected
         for told, counts in verdicts.items():
             if counts and not told.is_charged:
@@ -354,17 +362,25 @@ class Accounting:
         """Price a call and charge it; returns `changes` with what there is to tell about it."""
         charge = told.charge
         if charge is None:
-            charge = told.charge = bill(told.call, self._book, self._unknown_model)
+            charge = told.charge = bill(
+                told.call,
+                self._book,
+                self._unknown_model,
+                agent=told.agent,
+                operation=told.operation or told.call.operation,
+            )
         decision = None
         if admission is None:
-            accounts = told.accounts or self.accounts(told.trace_id, told.tier)
-            told.is_audited, notices = self.engine.charge(accounts, charge)
+            place = told.place or self.places.of_span(told.trace_id, None, {}, None, None)
+            told.at_ns = told.at_ns or told.start or told.end or self.now()
+            told.accounts = told.accounts or self.engine.accounts(place, told.at_ns)
+            audited, notices = self.engine.charge(told.accounts, charge, told.at_ns)
+            told.is_audited = audited is not None
             decision = _AUDITED if told.is_audited else _ALLOWED
         else:
-            accounts = admission.accounts
+            told.accounts, told.at_ns = admission.accounts, admission.at_ns
             told.is_audited = admission.is_audited
             notices = self.engine.settle(admission, charge)
-        told.accounts = accounts
         told.is_charged = True
         self._metrics.charged(told.call, charge, decision)
         is_unpriced = charge.list_cost_pusd is None and told.call.usage is not None
@@ -374,11 +390,6 @@ class Accounting:
             if is_unpriced:
                 changes.unpriced.append(told)
         return changes
-
-
-def hex_trace_id(trace_id: int) -> str:
-    """A trace id as 32 hex digits; "(none)" for what is outside any trace, which is one scope."""
-    return format(trace_id, "032x") if trace_id else "(none)"
 
 
 def _told_above(link: Link, told: Told, trace: OpenTrace | None) -> list[Told]:

@@ -8,6 +8,7 @@ import msgspec
 from opentelemetry.trace import Span
 
 from otelbudget.budgets.decisions import Admission
+from otelbudget.budgets.scopes import Place
 from otelbudget.genai.usage import ModelCall
 from otelbudget.live.request import Request
 
@@ -50,6 +51,9 @@ class GatedCall:
         is_broken: Its response was seen in part only, so spans tell no more of it than that part.
         was_billed: An attempt before counts at its estimate.
         has_inner: The request that another SDK makes for it has left.
+        place: What it belongs to.
+        agent: Name of the agent that makes it, None where not known.
+        operation: What the application calls what it does, None where not known.
     """
 
     call_id: str
@@ -68,6 +72,9 @@ class GatedCall:
     is_broken: bool = False
     was_billed: bool = False
     has_inner: bool = False
+    place: Place | None = None
+    agent: str | None = None
+    operation: str | None = None
 
     def filled_in(self, call: ModelCall | None, *, is_whole: bool) -> tuple[ModelCall | None, bool]:
         """What was read of it, with the usage that a span inside its gate told; is that whole.

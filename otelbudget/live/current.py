@@ -1,10 +1,18 @@
-"""The span that code runs in, also where an instrumentation has put an invalid one in its place."""
+"""What code runs in: its span, also where an instrumentation has hidden it, and its runs."""
 
 import weakref
 from contextvars import ContextVar
 
 from opentelemetry import trace
 from opentelemetry.trace import Span
+
+from otelbudget.budgets.scopes import RunScope
+
+RUNS: ContextVar[tuple[RunScope, ...]] = ContextVar("otelbudget_runs", default=())
+"""The runs that were opened by name around the running code, the outermost first."""
+
+IS_WRAPPING_UP: ContextVar[bool] = ContextVar("otelbudget_is_wrapping_up", default=False)
+"""Whether the running code wraps its run up, so that budgets with `grace` let it pass."""
 
 _ROOT: ContextVar["weakref.ref[Span] | None"] = ContextVar("otelbudget_root", default=None)
 

@@ -13,7 +13,7 @@ from opentelemetry.trace import Span
 from otelbudget.budgets.config import Budget, LimitKind
 from otelbudget.budgets.decisions import Admission, Notice, NoticeKind, Refusal, amount
 from otelbudget.budgets.engine import Engine
-from otelbudget.errors import calls, display, display_usd, unit
+from otelbudget.errors import calls, described, display, display_usd, unit
 from otelbudget.genai import semconv
 from otelbudget.genai.usage import ModelCall
 from otelbudget.live.metrics import Metrics
@@ -88,7 +88,7 @@ class Emitter:
         self.metrics.denied(budget, refusal.kind)
         if span.is_recording() and refusal.account.denied <= _MAX_DENIED_EVENTS:
             usage = refusal.account.usage(refusal.kind)
-            limit = budget.limits[refusal.kind]
+            limit = refusal.account.limits.by_kind[refusal.kind]
             decision = {semconv.DECISION: str(semconv.Decision.DENIED)}
             facts = _event(budget, refusal.kind, limit=limit, usage=usage)
             span.add_event(semconv.DENIED_EVENT, decision | facts)
@@ -175,13 +175,15 @@ def _event(budget: Budget, kind: LimitKind, *, limit: int, usage: int) -> dict[s
 
 
 def _sentence(notice: Notice) -> str:
-    kind = notice.limit_kind
+    kind, window = notice.limit_kind, notice.budget.window
+    label = None if window is None else window.label(notice.account.key[2])
+    where = described(dict(notice.scope), label)
     used = display(kind, amount(kind, notice.usage))
     limit = display(kind, amount(kind, notice.limit))
     ratio = f"{100 * notice.usage / notice.limit:.1f} %" if notice.limit else "all"
     if notice.kind is NoticeKind.WARNING:
         return (
-            f"Budget {notice.budget.name!r} (trace {notice.scope}) is {ratio} used: "
+            f"Budget {notice.budget.name!r} ({where}) is {ratio} used: "
             f"{used} of {limit} {unit(kind)}."
         )
     what = (
@@ -193,6 +195,6 @@ def _sentence(notice: Notice) -> str:
         becomes = "are ended" if notice.budget.cancel_in_flight else "may still add to it"
         what += f"; {calls(notice.calls_in_flight)} in flight {becomes}"
     return (
-        f"Budget {notice.budget.name!r} (trace {notice.scope}) is used up: "
+        f"Budget {notice.budget.name!r} ({where}) is used up: "
         f"{used} of {limit} {unit(kind)}; {what}."
     )

@@ -37,7 +37,8 @@ class Estimate(msgspec.Struct, frozen=True):
     @property
     def hold(self) -> Hold:
         """What is held for the call."""
-        return Hold(self.cost_pusd, self.input_tokens + self.output_tokens)
+        tokens = self.input_tokens + self.output_tokens
+        return Hold(self.cost_pusd, tokens, self.input_tokens, self.output_tokens)
 
     def times(self, count: int) -> "Estimate":
         """The estimate for a request that was sent several times."""
@@ -51,7 +52,8 @@ class Estimate(msgspec.Struct, frozen=True):
     def charge(self, model: str | None) -> Charge:
         """What the call counts as while its usage is unknown."""
         tokens = self.input_tokens + self.output_tokens
-        return Charge(model, tokens, None, self.cost_pusd, PriceConfidence.ESTIMATED)
+        usage = TokenUsage(self.input_tokens, self.output_tokens)
+        return Charge(model, tokens, None, self.cost_pusd, PriceConfidence.ESTIMATED, usage)
 
 
 class Estimator:

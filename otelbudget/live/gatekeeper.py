@@ -3,18 +3,22 @@
 from collections import deque
 from collections.abc import Iterable
 
+import msgspec
 from opentelemetry.trace import Span
 
-from otelbudget.budgets.config import Budget, Mode
-from otelbudget.budgets.decisions import Admission, Notice, Refusal
+from otelbudget.budgets.config import Budget
+from otelbudget.budgets.decisions import Admission, Attempt, Refusal
+from otelbudget.budgets.scopes import Place
 from otelbudget.errors import BudgetExceededError, UnknownModelError, display_usd
 from otelbudget.genai.usage import ModelCall
-from otelbudget.live.accounting import Accounting, hex_trace_id
+from otelbudget.live.accounting import Accounting
 from otelbudget.live.calls import CallState, GatedCall
-from otelbudget.live.cancel import InFlight
 from otelbudget.live.current import current_span
+from otelbudget.live.ending import CallsInFlight
 from otelbudget.live.estimates import Estimate
+from otelbudget.live.places import hex_trace_id
 from otelbudget.live.request import Request
+from otelbudget.live.spans import Link
 from otelbudget.live.told import Changes, Told
 from otelbudget.live.tools import ToolCalls
 from otelbudget.live.written import (
@@ -32,20 +36,14 @@ class Gatekeeper:
 
     Attributes:
         tools: Counts calls of tools.
-        is_ending_calls: Whether a used-up budget ends calls in flight.
+        calls_in_flight: The calls that a used-up budget ends.
     """
 
     def __init__(self, accounting: Accounting) -> None:
         self._accounting = accounting
         self._dropped: deque[tuple[GatedCall, ModelCall | None]] = deque()
-        self._in_flight: dict[GatedCall, InFlight] = {}
         self.tools = ToolCalls(accounting)
-        self.is_ending_calls = any(
-            budget.cancel_in_flight and budget.mode is Mode.ENFORCE
-            for budget in accounting.engine.budgets
-        )
-        if self.is_ending_calls:
-            accounting.on_notice = self.end_in_flight
+        self.calls_in_flight = CallsInFlight(accounting)
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
@@ -82,9 +80,9 @@ class Gatekeeper:
         span = current_span()
         context = span.get_span_context()
         # Before the admission: where either fails nothing must stay in flight.
-        start_time_unix_nano = accounting.clock()
         estimate = accounting.estimate(request) if accounting.engine.is_reserving else None
-        admission = self._admission(span, estimate)
+        link, place = self._place(span, request)
+        admission = self._admission(span, place, request, estimate)
         try:
             call = GatedCall(
                 call_id=call_id,
@@ -95,7 +93,10 @@ class Gatekeeper:
                 is_orphan=getattr(span, "parent", None) is None,
                 admission=admission,
                 request=request,
-                start_time_unix_nano=start_time_unix_nano,
+                start_time_unix_nano=admission.at_ns,
+                place=place,
+                agent=link.agent if link is not None else None,
+                operation=link.operation if link is not None else None,
             )
             write_decision(span, admission, estimate)
             with accounting.lock:
@@ -131,7 +132,14 @@ class Gatekeeper:
             told = self._told(gated, call, is_known=is_known, is_whole=is_whole)
             accounting.links.end_call(gated)
             if is_known:
-                teller = Told(told, gated.trace_id, gated.span_id, call_id=gated.call_id)
+                teller = Told(
+                    told,
+                    gated.trace_id,
+                    gated.span_id,
+                    call_id=gated.call_id,
+                    agent=gated.agent,
+                    operation=gated.operation,
+                )
                 changes: Changes | None = accounting.end_gated(teller, gated.admission)
             else:
                 partial = None if call is None else call.usage
@@ -142,7 +150,7 @@ class Gatekeeper:
         accounting.tell(changes)
         if estimate is not None:
             self._tell_unknown(gated, estimate, has_response=call is not None and is_whole)
-        write_call(gated, told, estimate)
+        write_call(gated, told, accounting.places.keys, estimate)
         if is_known:
             gated.span = None
 
@@ -150,10 +158,10 @@ class Gatekeeper:
         self, gated: GatedCall, call: ModelCall | None, *, is_known: bool, is_whole: bool
     ) -> ModelCall:
         """End a call; what it tells of itself. Called with the lock held."""
-        self._end_waiting(gated)
+        self.calls_in_flight.ended(gated)
         gated.is_broken = not is_whole and call is not None
         gated.state = CallState.SETTLED if is_known else CallState.UNKNOWN
-        gated.end_time_unix_nano = self._accounting.clock()
+        gated.end_time_unix_nano = self._accounting.now()
         if call is not None:
             gated.response_id = call.response_id or gated.response_id
         return complete(gated, call if is_known else None)
@@ -165,7 +173,7 @@ class Gatekeeper:
             gated.state = CallState.SETTLED
             accounting.engine.release(gated.admission)
             return None
-        charge = estimate.charge(gated.request.model)
+        charge = _estimated(gated, estimate)
         link = None
         if gated.is_broken:
             link = accounting.links.link(gated.trace_id, gated.span_id)
@@ -197,9 +205,9 @@ class Gatekeeper:
         with accounting.lock:
             if gated.state is not CallState.OPEN:
                 return
-            self._end_waiting(gated)
+            self.calls_in_flight.ended(gated)
             gated.state = CallState.RELEASED
-            gated.end_time_unix_nano = accounting.clock()
+            gated.end_time_unix_nano = accounting.now()
             accounting.links.end_call(gated)
             changes = accounting.end_failed(gated.trace_id, gated.span_id) if was_sent else None
             accounting.links.drop_if_quiet(gated.trace_id)
@@ -209,7 +217,7 @@ class Gatekeeper:
                 accounting.engine.release(gated.admission)
         accounting.tell(changes)
         if was_sent:
-            write_call(gated, complete(gated, None))
+            write_call(gated, complete(gated, None), accounting.places.keys)
         gated.span = None
         gated.request = gated.request.without_body()
 
@@ -229,11 +237,11 @@ class Gatekeeper:
                 return
             attempt = None
             if is_billed:
-                attempt = accounting.estimate(gated.request).charge(gated.request.model)
+                attempt = _estimated(gated, accounting.estimate(gated.request))
                 gated.was_billed = True
             decision = accounting.engine.repeat(gated.admission, attempt)
         if isinstance(decision, Refusal):
-            raise self._refused(current_span(), decision)
+            raise self._refused(current_span(), decision, gated.place, gated.request)
         accounting.tell_notices(decision)
 
     def drop(self, gated: GatedCall, call: ModelCall | None) -> None:
@@ -256,42 +264,6 @@ class Gatekeeper:
             except Exception:  # noqa: BLE001 - a fault of ours must not stop the next call
                 self.failed("settling a dropped response")
 
-    def watch(self, gated: GatedCall, in_flight: InFlight) -> None:
-        """Let a call on asyncio end when a budget that it counts on is used up."""
-        with self._accounting.lock:
-            if gated.state is CallState.OPEN:
-                self._in_flight[gated] = in_flight
-            refusal = self._accounting.engine.peek_spent(gated.admission.accounts)
-        if refusal is not None and refusal.budget.cancel_in_flight:
-            in_flight.end(self._exceeded(refusal, gated))
-
-    def end_in_flight(self, notice: Notice) -> None:
-        """End the calls in flight that count on a budget that is used up, where it says so."""
-        if not (notice.ends_calls and notice.budget.cancel_in_flight):
-            return
-        key = (notice.budget.name, notice.scope)
-        with self._accounting.lock:
-            doomed = [
-                (gated, in_flight)
-                for gated, in_flight in self._in_flight.items()
-                if any(account.key == key for _, account in gated.admission.accounts)
-            ]
-        for gated, in_flight in doomed:
-            refusal = self._accounting.engine.peek_spent(gated.admission.accounts)
-            if refusal is not None:
-                in_flight.end(self._exceeded(refusal, gated))
-
-    def _exceeded(self, refusal: Refusal, gated: GatedCall) -> BudgetExceededError:
-        """The error that a call in flight ends with."""
-        trace_id = hex_trace_id(gated.trace_id) if gated.trace_id else None
-        return BudgetExceededError(refusal.facts(trace_id=trace_id))
-
-    def _end_waiting(self, gated: GatedCall) -> None:
-        """Let a call that has ended not be ended again. Called with the lock held."""
-        in_flight = self._in_flight.pop(gated, None)
-        if in_flight is not None:
-            in_flight.is_over = True
-
     def check(self) -> None:
         """Refuse where the next model call would be refused; counts nothing.
 
@@ -301,11 +273,13 @@ class Gatekeeper:
         self.settle_dropped()
         span = current_span()
         accounting = self._accounting
+        _, place = self._place(span)
         with accounting.lock:
-            accounts = accounting.accounts(span.get_span_context().trace_id)
-            refusal = accounting.engine.peek_at(accounts)
+            at_ns = accounting.now()
+            accounts = accounting.engine.accounts(place, at_ns)
+            refusal = accounting.engine.peek(accounts, Attempt(at_ns))
         if refusal is not None:
-            raise self._refused(span, refusal)
+            raise self._refused(span, refusal, place)
 
     def check_tool(self) -> None:
         """Refuse a call of a tool whose budget is used up, else count it.
@@ -315,10 +289,10 @@ class Gatekeeper:
         """
         self.settle_dropped()
         span = current_span()
-        context = span.get_span_context()
-        refusal = self.tools.check(context.trace_id, context.span_id)
+        link, place = self._place(span)
+        refusal = self.tools.check(place, link)
         if refusal is not None:
-            raise self._refused(span, refusal)
+            raise self._refused(span, refusal, place)
 
     def failed(self, where: str) -> None:
         """Log a fault of ours that is being handled, once per place."""
@@ -339,7 +313,19 @@ class Gatekeeper:
             display_usd(usd(estimate.cost_pusd)),
         )
 
-    def _admission(self, span: Span, estimate: Estimate | None) -> Admission:
+    def _place(self, span: Span, request: Request | None = None) -> tuple[Link | None, Place]:
+        """The link of a span, and where a call belongs that is made in it."""
+        accounting = self._accounting
+        context = span.get_span_context()
+        with accounting.lock:
+            link = accounting.links.link(context.trace_id, context.span_id)
+            around = accounting.links.place(context.trace_id, link)
+        told = getattr(span, "attributes", None) or {} if accounting.places.keys else {}
+        return link, accounting.places.of_call(context.trace_id, around, told, request)
+
+    def _admission(
+        self, span: Span, place: Place, request: Request, estimate: Estimate | None
+    ) -> Admission:
         """The admission of the span that already stands for this call, else a new one."""
         accounting = self._accounting
         context = span.get_span_context()
@@ -367,13 +353,15 @@ class Gatekeeper:
                 admission = None
         if admission is not None:
             return admission
-        decision = accounting.admit(context.trace_id, estimate.hold if estimate else None)
+        decision = accounting.admit(place, request, estimate.hold if estimate else None)
         if isinstance(decision, Refusal):
-            raise self._refused(span, decision)
+            raise self._refused(span, decision, place, request)
         accounting.emitter.admitted(decision)
         return decision
 
-    def _refused(self, span: Span, refusal: Refusal) -> BudgetExceededError:
+    def _refused(
+        self, span: Span, refusal: Refusal, place: Place | None, request: Request | None = None
+    ) -> BudgetExceededError:
         accounting = self._accounting
         context = span.get_span_context()
         with accounting.lock:
@@ -385,5 +373,13 @@ class Gatekeeper:
             refusal.facts(
                 trace_id=hex_trace_id(context.trace_id) if context.is_valid else None,
                 agent=link.agent if link is not None else None,
+                run_id=place.run_id if place is not None else None,
             )
         )
+
+
+def _estimated(gated: GatedCall, estimate: Estimate) -> Charge:
+    """What a call counts as while its usage is unknown."""
+    charge = estimate.charge(gated.request.model)
+    operation = gated.operation or gated.request.operation
+    return msgspec.structs.replace(charge, agent=gated.agent, operation=operation)

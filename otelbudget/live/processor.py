@@ -13,17 +13,19 @@ from opentelemetry.trace import StatusCode
 from otelbudget.budgets.config import Budget, Budgets, Mode
 from otelbudget.budgets.decisions import Notice, Refusal
 from otelbudget.budgets.engine import Engine
-from otelbudget.errors import BudgetConfigError, BudgetExceededError
+from otelbudget.budgets.scopes import Place
+from otelbudget.errors import BudgetExceededError
 from otelbudget.genai import counting, semconv
 from otelbudget.genai.reading import read_call
 from otelbudget.genai.usage import ModelCall
-from otelbudget.live import processes
-from otelbudget.live.accounting import Accounting, hex_trace_id
+from otelbudget.live import given, processes
+from otelbudget.live.accounting import Accounting
 from otelbudget.live.calls import IN_GATE, CallState, GatedCall, calls_around
 from otelbudget.live.current import note_root
 from otelbudget.live.emitter import Emitter
 from otelbudget.live.gatekeeper import Gatekeeper
 from otelbudget.live.gates import active
+from otelbudget.live.places import hex_trace_id
 from otelbudget.live.refusing import end_refused, misplacements
 from otelbudget.live.request import request_of_span
 from otelbudget.live.spans import Link
@@ -34,7 +36,7 @@ from otelbudget.pricing.billing import UnknownModel
 from otelbudget.pricing.book import PriceBook
 
 _MAX_SCOPE_NAMES = 1_000
-_AGENT_NAME, _TIER, _DECISION = semconv.AGENT_NAME, semconv.TIER, semconv.DECISION
+_AGENT_NAME, _DECISION = semconv.AGENT_NAME, semconv.DECISION
 _OPERATION_NAME, _MODEL_CALL_OPERATIONS = semconv.OPERATION_NAME, semconv.MODEL_CALL_OPERATIONS
 _DENIED = str(semconv.Decision.DENIED)
 
@@ -71,7 +73,7 @@ class BudgetSpanProcessor(SpanProcessor):
         meter_provider: MeterProvider | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        merged = _merged(budgets)
+        merged = given.merged(budgets)
         engine = Engine(
             budget if mode is None else budget.with_mode(mode) for budget in merged.budgets
         )
@@ -79,7 +81,7 @@ class BudgetSpanProcessor(SpanProcessor):
             engine,
             Emitter(engine, meter_provider),
             book=PriceBook.load(merged.prices),
-            unknown_model=_unknown_model(unknown_model or merged.unknown_model),
+            unknown_model=given.unknown_model_of(unknown_model or merged.unknown_model),
             clock=clock,
         )
         self._gatekeeper = Gatekeeper(self._accounting)
@@ -132,7 +134,7 @@ class BudgetSpanProcessor(SpanProcessor):
         if not self._is_watching:
             return
         try:
-            refusal = self._start(span)
+            refusal = self._start(span, parent_context)
             error = None if refusal is None else self._refused(span, refusal)
         except Exception:  # noqa: BLE001 - a fault of ours must not reach the application
             self._accounting.emitter.failed("on_start")
@@ -159,7 +161,7 @@ class BudgetSpanProcessor(SpanProcessor):
         """True; nothing is buffered."""
         return True
 
-    def _start(self, span: Span) -> Refusal | None:
+    def _start(self, span: Span, context: Context | None) -> Refusal | None:
         if not self._is_place_checked:
             self._check_place(span)
         trace_id, span_id = span.context[:2]
@@ -176,28 +178,63 @@ class BudgetSpanProcessor(SpanProcessor):
             link = accounting.links.open(
                 trace_id, span_id, 0 if parent is None else parent[1], inside
             )
-            if attributes:
-                agent, tier = attributes.get(_AGENT_NAME), attributes.get(_TIER)
-                if isinstance(agent, str):
-                    link.agent = agent
-                if isinstance(tier, str):
-                    accounting.links.set_tier(trace_id, tier)
+            above, place = link.place, self._place(span, link, attributes, context)
         finally:
             lock.release()
+        if attributes and _tells_genai(attributes):
+            span.set_attributes(place.written(accounting.places.keys))
+        elif above is not place and above is not None:
+            self._write_carried(span, above, place)
         if inside is not None:
             span.set_attribute(semconv.CALL_ID, inside.call_id)
             return None
         return self._decide(span, attributes, link) if attributes else None
 
+    def _place(
+        self, span: Span, link: Link, attributes: Mapping[str, Any], context: Context | None
+    ) -> Place:
+        """Find where the calls of a span belong, and what they are called.
+
+        Called with the lock held.
+        """
+        accounting, parent = self._accounting, span.parent
+        place = link.place = accounting.places.of_span(
+            span.context.trace_id, link.place, attributes, span.resource, context
+        )
+        trace = accounting.links.trace(span.context.trace_id)
+        if trace is not None and trace.place is None:
+            trace.place = place
+        if attributes:
+            agent = attributes.get(_AGENT_NAME)
+            if isinstance(agent, str):
+                link.agent = agent
+        if (parent is not None or attributes.get(_OPERATION_NAME)) and self._is_own(span):
+            link.operation = span.name
+        if accounting.engine.is_limiting_seconds:
+            accounting.engine.accounts(place, span.start_time or accounting.now())
+        return place
+
+    def _is_own(self, span: Span) -> bool:
+        """Whether the application's own tracer makes a span: no instrumentation, and not ours."""
+        scope_name = _scope_name(span)
+        return scope_name != semconv.OWN_SCOPE and self._is_stopped_at_start(scope_name)
+
+    def _write_carried(self, span: Span, above: Place, place: Place) -> None:
+        """Write what baggage has told and no span above does, so that replay knows it."""
+        written = place.written(self._accounting.places.keys)
+        known = above.written(self._accounting.places.keys)
+        span.set_attributes(
+            {key: value for key, value in written.items() if known.get(key) != value}
+        )
+
     def _decide(self, span: Span, attributes: Mapping[str, Any], link: Link) -> Refusal | None:
         """Count a model's or a tool's span that no gate covers; the budget that refuses it."""
-        trace_id = span.context.trace_id
         if attributes.get(_OPERATION_NAME) in _MODEL_CALL_OPERATIONS:
             if self._is_stopped_at_start(_scope_name(span)):
                 return self._admit(span, attributes, link)
-        elif self._tools.is_limited:
+        elif self._tools.is_limited and link.place is not None:
             is_stoppable = self._is_stopped_at_start(_scope_name(span))
-            return self._tools.start(attributes, trace_id, link, is_stoppable=is_stoppable)
+            return self._tools.start(attributes, link.place, link, is_stoppable=is_stoppable)
         return None
 
     def _own_call(self) -> GatedCall | None:
@@ -206,20 +243,18 @@ class BudgetSpanProcessor(SpanProcessor):
 
     def _admit(self, span: Span, attributes: Mapping[str, Any], link: Link) -> Refusal | None:
         accounting = self._accounting
-        estimate = (
-            accounting.estimate(request_of_span(attributes))
-            if accounting.engine.is_reserving
-            else None
-        )
+        request = request_of_span(attributes)
+        estimate = accounting.estimate(request) if accounting.engine.is_reserving else None
         with accounting.lock:
             link.admission = accounting.links.take_admission(link.parent)
-        if link.admission is not None:
+        if link.admission is not None or link.place is None:
             return None
-        decision = accounting.admit(span.context.trace_id, estimate.hold if estimate else None)
+        decision = accounting.admit(link.place, request, estimate.hold if estimate else None)
         if isinstance(decision, Refusal):
             return decision
         link.admission = decision
         write_decision(span, decision, estimate)
+        span.set_attribute(semconv.CALL_START, decision.at_ns)
         accounting.emitter.admitted(decision)
         return None
 
@@ -251,6 +286,7 @@ class BudgetSpanProcessor(SpanProcessor):
             refusal.facts(
                 trace_id=hex_trace_id(context.trace_id),
                 agent=link.agent if link is not None else None,
+                run_id=link.place.run_id if link is not None and link.place else None,
             )
         )
         accounting.emitter.refused(refusal, span)
@@ -273,7 +309,7 @@ class BudgetSpanProcessor(SpanProcessor):
             is_failed = call.usage is None and span.status.status_code is StatusCode.ERROR
             told = Told(call, trace_id, span_id, scope_name, span.name)
             told.is_borrowed = counting.is_borrowed(attributes, scope_name)
-            self._end_call(told, is_failed=is_failed)
+            self._end_call(told, attributes, is_failed=is_failed)
             return
         accounting = self._accounting
         lock = accounting.lock
@@ -284,14 +320,14 @@ class BudgetSpanProcessor(SpanProcessor):
                 accounting.release(link)
             notices: Sequence[Notice] = ()
             if self._tools.is_limited and attributes:
-                notices = self._tools.end(attributes, trace_id, link)
+                notices = self._tools.end(attributes, link)
             accounting.links.drop_if_quiet(trace_id)
         finally:
             lock.release()
         if notices:
             accounting.tell_notices(notices)
 
-    def _end_call(self, told: Told, *, is_failed: bool) -> None:
+    def _end_call(self, told: Told, attributes: Mapping[str, Any], *, is_failed: bool) -> None:
         trace_id = told.trace_id
         accounting = self._accounting
         links, lock = accounting.links, accounting.lock
@@ -299,6 +335,10 @@ class BudgetSpanProcessor(SpanProcessor):
         lock.acquire()
         try:
             link = links.close(trace_id, told.span_id)
+            place = links.place(trace_id, link)
+            told.place = place and accounting.places.at_end(place, attributes)
+            if link is not None:
+                told.agent, told.operation = link.agent, link.operation
             if link is None or link.inside or link.unread or links.unread:
                 gated = self._explained_by(trace_id, link, told.call)
             if gated is None:
@@ -342,38 +382,11 @@ def _attributes(span: ReadableSpan) -> Mapping[str, Any]:
     return dict(span.attributes or {})
 
 
+def _tells_genai(attributes: Mapping[str, Any]) -> bool:
+    """Whether a span says when it starts that it is about models, agents or tools."""
+    return _OPERATION_NAME in attributes or semconv.SPAN_KIND_OPENINFERENCE in attributes
+
+
 def _scope_name(span: ReadableSpan) -> str:
     scope = span.instrumentation_scope
     return scope.name if scope is not None else ""
-
-
-def _unknown_model(value: UnknownModel | str) -> UnknownModel:
-    try:
-        return UnknownModel(value)
-    except ValueError as error:
-        allowed = ", ".join(UnknownModel)
-        raise BudgetConfigError(
-            f"is {value!r}, allowed are {allowed}", key="unknown_model"
-        ) from error
-
-
-def _merged(given: Sequence[Budget | Budgets]) -> Budgets:
-    budgets: list[Budget] = []
-    unknown_model, prices = UnknownModel.CEILING, None
-    for each in given:
-        if isinstance(each, Budgets):
-            budgets.extend(each.budgets)
-            unknown_model, prices = each.unknown_model, each.prices or prices
-        else:
-            budgets.append(_checked(each))
-    if not budgets:
-        raise BudgetConfigError("give at least one budget, such as Budget(cost_usd='0.25')")
-    return Budgets(tuple(budgets), unknown_model, prices)
-
-
-def _checked(budget: object) -> Budget:
-    if not isinstance(budget, Budget):
-        raise BudgetConfigError(
-            f"{budget!r} is no budget; give one such as Budget(cost_usd='0.25')"
-        )
-    return budget

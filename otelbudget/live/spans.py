@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from otelbudget.budgets.decisions import Accounts, Admission
+from otelbudget.budgets.decisions import Admission
+from otelbudget.budgets.scopes import Place
 from otelbudget.live.calls import CallState, GatedCall
 from otelbudget.live.told import Told, UsageTwins
 
@@ -37,6 +38,8 @@ class Link(msgspec.Struct, eq=False):
         unread: The last gated call at or below it, which it fills in where that is still unknown.
         admission: The call that was admitted when it started, for spans that are stopped there.
         tool: Name of the tool whose counted call it is, "" where it has none; None for other spans.
+        place: What its calls belong to.
+        operation: What the application calls what it does: the name of its own innermost span.
     """
 
     parent: "Link | None" = None
@@ -50,6 +53,8 @@ class Link(msgspec.Struct, eq=False):
     unread: GatedCall | None = None
     admission: Admission | None = None
     tool: str | None = None
+    place: Place | None = None
+    operation: str | None = None
 
     def lineage(self) -> Iterator["Link"]:
         """The span and its ancestors, innermost first."""
@@ -114,19 +119,17 @@ class OpenTrace:
         twins: Finds spans that repeat another teller by time and tokens, None until one may.
         unknown: Spans that count as calls of unknown usage, None while there are none.
         borrowed: Spans with a call that a library wrote onto them, and that call.
-        tier: The tier its run asked for, or None.
-        accounts: What its calls are counted on, None until the first call.
+        place: What calls of spans that are not linked belong to: the place of its first span.
         period: When a span last started, in periods of the sweep.
     """
 
     __slots__ = (
-        "accounts",
         "borrowed",
         "in_flight",
         "links",
         "open_spans",
         "period",
-        "tier",
+        "place",
         "twins",
         "unknown",
     )
@@ -138,8 +141,7 @@ class OpenTrace:
         self.twins: UsageTwins | None = None
         self.unknown: list[Link] | None = None
         self.borrowed: tuple[tuple[Link, Told], ...] = ()
-        self.tier: str | None = None
-        self.accounts: Accounts | None = None
+        self.place: Place | None = None
         self.period = 0
 
     def find_twins(self, newest: Told | None = None) -> UsageTwins:
@@ -166,7 +168,7 @@ class OpenTrace:
                 return None
         if len(self.borrowed) < _MAX_UNKNOWN:
             self.borrowed += ((link, told),)
-        return Link(link, agent=link.agent)
+        return Link(link, agent=link.agent, place=link.place, operation=link.operation)
 
     def give_back(self, link: Link, told: Told) -> list[Told]:
         """The borrowed calls that a call below them turns out to be; they count no more."""
@@ -237,7 +239,11 @@ class SpanLinks:
         trace.period = self._period
         links = trace.links
         parent = links.get(parent_id)
-        link = Link(parent, inside, None if parent is None else parent.agent)
+        link = Link(parent, inside)
+        if parent is not None:
+            link.agent, link.place, link.operation = parent.agent, parent.place, parent.operation
+        else:
+            link.place = trace.place
         if len(links) >= MAX_LINKS:
             self.overflow += trace.shed(at_least=1) or 1
         if len(links) < MAX_LINKS:
@@ -272,17 +278,12 @@ class SpanLinks:
         if trace is not None and not trace.open_spans and not trace.in_flight:
             del self._traces[trace_id]
 
-    def tier(self, trace_id: int) -> str | None:
-        """The tier that the run of a trace asked for."""
+    def place(self, trace_id: int, link: Link | None) -> Place | None:
+        """What the calls of a span belong to; those of an unlinked one to where its trace does."""
+        if link is not None:
+            return link.place
         trace = self._traces.get(trace_id)
-        return None if trace is None else trace.tier
-
-    def set_tier(self, trace_id: int, tier: str) -> None:
-        """Note the tier that the run of a trace asks for; the first one counts."""
-        trace = self._traces.get(trace_id)
-        if trace is not None and trace.tier is None:
-            trace.tier = tier
-            trace.accounts = None
+        return None if trace is None else trace.place
 
     def take_admission(self, link: Link | None) -> Admission | None:
         """The unused admission of a span or of its nearest ancestor that has one."""

@@ -7,6 +7,7 @@ from itertools import islice
 import msgspec
 
 from otelbudget.budgets.decisions import Accounts, Notice
+from otelbudget.budgets.scopes import Place
 from otelbudget.genai import counting
 from otelbudget.genai.usage import ModelCall
 from otelbudget.pricing.billing import Charge
@@ -30,7 +31,10 @@ class Told(msgspec.Struct, eq=False):
         call_id: Id of the gated call that tells it, None for a span.
         charge: What the call costs, None before it was priced.
         accounts: What it was charged on last, None before.
-        tier: The tier of its trace, where it has not been charged.
+        at_ns: When the call started, by which it falls into a window; 0 before it was charged.
+        place: What the call belongs to.
+        agent: The agent that made it, where the call itself does not say.
+        operation: What the application calls what it did.
         is_charged: It is charged.
         is_matched: It was taken for a gated call by usage and time only.
         is_audited: An enforcing budget would have refused it.
@@ -45,7 +49,10 @@ class Told(msgspec.Struct, eq=False):
     call_id: str | None = None
     charge: Charge | None = None
     accounts: Accounts | None = None
-    tier: str | None = None
+    at_ns: int = 0
+    place: Place | None = None
+    agent: str | None = None
+    operation: str | None = None
     is_audited: bool = False
     is_charged: bool = False
     is_matched: bool = False

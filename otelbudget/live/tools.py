@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from otelbudget.budgets.decisions import Notice, Refusal
+from otelbudget.budgets.scopes import Place
 from otelbudget.genai.reading import read_tool
 from otelbudget.live.accounting import Accounting
 from otelbudget.live.spans import Link
@@ -28,42 +29,53 @@ class ToolCalls:
         self.is_limited = accounting.engine.is_limiting_tools
 
     def start(
-        self, attributes: Mapping[str, Any], trace_id: int, link: Link, *, is_stoppable: bool
+        self, attributes: Mapping[str, Any], place: Place, link: Link, *, is_stoppable: bool
     ) -> Refusal | None:
         """Count a span that has started, if a tool's; a refused one is not counted."""
         if not self._is_new(attributes, link):
             return None
         engine = self._engine
         with self._accounting.lock:
-            accounts = self._accounting.accounts(trace_id)
-            decision = engine.admit_tool(accounts) if is_stoppable else engine.count_tool(accounts)
+            at_ns = self._accounting.now()
+            accounts = engine.tool_accounts(place, at_ns, link.tool or "")
+            decision = (
+                engine.admit_tool(accounts, at_ns)
+                if is_stoppable
+                else engine.count_tool(accounts, at_ns)
+            )
         if isinstance(decision, Refusal):
             return decision
         self._accounting.tell_notices(decision)
         return None
 
-    def end(
-        self, attributes: Mapping[str, Any], trace_id: int, link: Link | None
-    ) -> Sequence[Notice]:
+    def end(self, attributes: Mapping[str, Any], link: Link | None) -> Sequence[Notice]:
         """Count a span that has ended, if it is a tool's and did not say so when it started.
 
         Called with the lock held; returns what is to be told once it is not.
         """
-        if link is None or not self._is_new(attributes, link):
+        if link is None or link.place is None or not self._is_new(attributes, link):
             return ()
-        return self._engine.count_tool(self._accounting.accounts(trace_id))
+        at_ns = self._accounting.now()
+        accounts = self._engine.tool_accounts(link.place, at_ns, link.tool or "")
+        return self._engine.count_tool(accounts, at_ns)
 
-    def check(self, trace_id: int, span_id: int) -> Refusal | None:
-        """Count a call of a tool that the application tells of, unless its span was counted."""
+    def check(self, place: Place, link: Link | None) -> Refusal | None:
+        """Count a call of a tool that the application tells of, unless its span was counted.
+
+        Args:
+            place: Where it belongs.
+            link: The span it is made in, None where that is not linked.
+        """
         accounting = self._accounting
         decision: Refusal | Sequence[Notice] | None
         with accounting.lock:
-            link = accounting.links.link(trace_id, span_id)
-            accounts = accounting.accounts(trace_id)
+            at_ns = accounting.now()
+            accounts = self._engine.accounts(place, at_ns)
             if link is not None and link.tool is not None:
-                decision = self._engine.peek_tool(accounts)
+                accounts = self._engine.tool_accounts(place, at_ns, link.tool)
+                decision = self._engine.peek_tool(accounts, at_ns)
             else:
-                decision = self._engine.admit_tool(accounts)
+                decision = self._engine.admit_tool(accounts, at_ns)
         if isinstance(decision, Refusal):
             return decision
         accounting.tell_notices(decision or ())

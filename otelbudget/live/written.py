@@ -1,5 +1,7 @@
 """What is written on the spans of a gated call, for audit and replay."""
 
+from collections.abc import Sequence
+
 import msgspec
 from opentelemetry.trace import Span
 
@@ -17,6 +19,8 @@ def write_decision(span: Span, admission: Admission, estimate: Estimate | None =
     if is_model_span(span):
         decision = semconv.Decision.AUDITED if admission.is_audited else semconv.Decision.ALLOWED
         span.set_attribute(semconv.DECISION, str(decision))
+        if admission.audited is not None:
+            span.set_attribute(semconv.BUDGET, admission.audited.budget.name)
         if estimate is not None:
             span.set_attributes(_estimated(estimate))
 
@@ -27,8 +31,12 @@ def write_refusal(span: Span, refusal: Refusal) -> None:
     span.set_attribute(semconv.BUDGET, refusal.budget.name)
 
 
-def _estimated(estimate: Estimate) -> dict[str, str | tuple[str, ...]]:
-    cost = {semconv.ESTIMATED_COST_USD: display_usd(usd(estimate.cost_pusd))}
+def _estimated(estimate: Estimate) -> dict[str, str | int | tuple[str, ...]]:
+    cost: dict[str, str | int | tuple[str, ...]] = {
+        semconv.ESTIMATED_COST_USD: display_usd(usd(estimate.cost_pusd)),
+        semconv.ESTIMATED_INPUT_TOKENS: estimate.input_tokens,
+        semconv.ESTIMATED_OUTPUT_TOKENS: estimate.output_tokens,
+    }
     return {**cost, **({semconv.ESTIMATE_GUESSES: estimate.guesses} if estimate.guesses else {})}
 
 
@@ -62,8 +70,17 @@ def complete(gated: GatedCall, call: ModelCall | None) -> ModelCall:
     )
 
 
-def write_call(gated: GatedCall, call: ModelCall, estimate: Estimate | None = None) -> None:
-    """Write the call on the span that was current at the gate, for audit and replay."""
+def write_call(
+    gated: GatedCall, call: ModelCall, keys: Sequence[str], estimate: Estimate | None = None
+) -> None:
+    """Write the call on the span that was current at the gate, for audit and replay.
+
+    Args:
+        gated: The call.
+        call: What is known of it.
+        keys: The keys that budgets name.
+        estimate: What it is charged where its usage is unknown.
+    """
     span = gated.span
     if span is None or not span.is_recording():
         return
@@ -77,6 +94,8 @@ def write_call(gated: GatedCall, call: ModelCall, estimate: Estimate | None = No
         semconv.RESPONSE_ID: call.response_id,
         dialects.FIELDS["service_tier"][0]: call.service_tier,
     }
+    if gated.place is not None:
+        attributes |= gated.place.written(keys)
     if gated.state is CallState.RELEASED:
         attributes[semconv.CALL_RELEASED] = True
     if estimate is not None:

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
-from otelbudget.genai.usage import ModelCall
+from otelbudget.genai.usage import ModelCall, TokenUsage
 from otelbudget.pricing.book import PriceBook
 from otelbudget.pricing.price import PriceConfidence
 
@@ -36,6 +36,9 @@ class Charge(msgspec.Struct, frozen=True, gc=False):
         estimated_pusd: What counts toward a money limit in place of an unknown list cost, pico-USD.
         confidence: How sure the price is; ESTIMATED for a ceiling, None where usage or price is
             unknown.
+        usage: Tokens by class, None where unknown.
+        agent: Name of the agent that made the call, None where not known.
+        operation: What the application calls what it did, None where not known.
     """
 
     model: str | None = None
@@ -43,6 +46,9 @@ class Charge(msgspec.Struct, frozen=True, gc=False):
     list_cost_pusd: int | None = None
     estimated_pusd: int = 0
     confidence: PriceConfidence | None = None
+    usage: TokenUsage | None = None
+    agent: str | None = None
+    operation: str | None = None
 
     @property
     def counted_pusd(self) -> int:
@@ -50,24 +56,42 @@ class Charge(msgspec.Struct, frozen=True, gc=False):
         return self.list_cost_pusd if self.list_cost_pusd is not None else self.estimated_pusd
 
 
-def bill(call: ModelCall, book: PriceBook, unknown_model: UnknownModel) -> Charge:
+def bill(
+    call: ModelCall,
+    book: PriceBook,
+    unknown_model: UnknownModel,
+    *,
+    agent: str | None = None,
+    operation: str | None = None,
+) -> Charge:
     """What a call adds to an account, priced at its start and by its tier of service.
 
     A call without usage adds nothing that is known: no tokens, no cost. One without times is priced
     at the day the book was compiled.
+
+    Args:
+        call: The call.
+        book: Prices.
+        unknown_model: What a model without a known price counts as.
+        agent: The agent that made it, where the call itself does not say.
+        operation: What the application calls what it did.
     """
-    usage = call.usage
+    usage, agent = call.usage, call.agent or agent
     if usage is None:
-        return Charge(call.model)
+        return Charge(call.model, agent=agent, operation=operation)
     at_ns = call.start_time_unix_nano or call.end_time_unix_nano or book.compiled_at_ns
     price = book.price(call.provider, call.model, at_ns, call.service_tier)
     tokens = usage.total_tokens
+    list_cost_pusd: int | None = None
+    estimated_pusd, confidence = 0, None
     if price is not None:
-        return Charge(call.model, tokens, price.list_cost_pusd(usage), 0, price.confidence)
-    if unknown_model is UnknownModel.ALLOW:
-        return Charge(call.model, tokens)
-    ceiling = book.ceiling(call.provider, at_ns)
-    return Charge(call.model, tokens, None, ceiling.list_cost_pusd(usage), ceiling.confidence)
+        list_cost_pusd, confidence = price.list_cost_pusd(usage), price.confidence
+    elif unknown_model is not UnknownModel.ALLOW:
+        ceiling = book.ceiling(call.provider, at_ns)
+        estimated_pusd, confidence = ceiling.list_cost_pusd(usage), ceiling.confidence
+    return Charge(
+        call.model, tokens, list_cost_pusd, estimated_pusd, confidence, usage, agent, operation
+    )
 
 
 # Apart from the application's own decimal context, which may round.

@@ -186,6 +186,11 @@ class PriceBook:
             self._remember(self._histories, key, history)
         return history
 
+    def is_free(self, provider: str | None, model: str | None, at_ns: int) -> bool:
+        """Whether a model is known to cost nothing, however it is used."""
+        price = self.price(provider, model, at_ns)
+        return price is not None and price.is_free and all(tier.is_free for tier in price.tiers)
+
     def ceiling(self, provider: str | None, at_ns: int) -> Price:
         """The dearest current rates of a provider, to stand in for a price that is not known.
 

@@ -1,6 +1,6 @@
 """The list price of a model at a time, and what a call costs by it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date
 from enum import StrEnum
 
@@ -81,6 +81,12 @@ class TokenRates:
         )
         has_special = any(rate is not None for rate in special)
         object.__setattr__(self, "has_special", has_special)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing is charged for anything."""
+        rates = (getattr(self, each.name) for each in fields(TokenRates) if each.init)
+        return not any(rates)
 
     def cost_pusd(self, usage: TokenUsage) -> int:
         """Cost of one call at these rates, in pico-USD.

@@ -167,7 +167,7 @@ def _live(spans: list[Drawn], order: list[tuple[int, bool]]) -> tuple[Any, list[
     finally:
         provider.shutdown()
     usages = {
-        account.scope: Usage(account.calls, account.tokens, account.cost_pusd)
+        account.scope[0][1]: Usage(account.calls, account.tokens, account.cost_pusd)
         for _, account in processor.engine.ledger.accounts()
         if account.calls
     }

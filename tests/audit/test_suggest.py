@@ -269,7 +269,7 @@ def test_the_file_is_read_whatever_workflows_are_called(suggested: Make, tmp_pat
     tiers = [suggestion.tier for suggestion in suggestions]
     assert len(set(tiers)) == len(HOSTILE)
     assert {budget.name: budget.per for budget in budgets.budgets} == {
-        "per-run": "trace",
+        "per-run": ("trace",),
         **{str(tier): None for tier in tiers},
     }
     # 108 tokens * 10 USD/Mtok = 0.00108 USD, for every tier and for every run

@@ -15,8 +15,9 @@ from opentelemetry.trace import set_span_in_context
 from rich.table import Table
 
 from otelbudget import Budget, BudgetSpanProcessor
-from otelbudget.budgets.decisions import Admission, Hold
+from otelbudget.budgets.decisions import Admission, Attempt, Hold
 from otelbudget.budgets.engine import Engine
+from otelbudget.budgets.scopes import Place
 from otelbudget.live.gates.gated import Passage
 from otelbudget.live.request import Request
 from otelbudget.pricing.billing import Charge
@@ -177,10 +178,10 @@ def loop() -> None:
 
 def admit_and_settle(hold: Hold | None) -> Callable[[], object]:
     engine = Engine([Budget(cost_usd="9000000", warn_at=(), reserve=hold is not None)])
-    charge = Charge("gpt-4o", 1500, 10**9)
+    charge, place = Charge("gpt-4o", 1500, 10**9), Place("a" * 32)
 
     def work() -> None:
-        decision = engine.admit("a" * 32, hold=hold)
+        decision = engine.admit(engine.accounts(place, 1), Attempt(1, hold))
         if isinstance(decision, Admission):
             engine.settle(decision, charge)
 

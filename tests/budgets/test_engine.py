@@ -9,14 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otelbudget.budgets.config import Budget, LimitKind, Mode
-from otelbudget.budgets.decisions import Admission, NoticeKind, Refusal
+from otelbudget.budgets.decisions import Admission, Attempt, NoticeKind, Refusal
 from otelbudget.budgets.engine import Engine
 from otelbudget.budgets.ledger import Account, MemoryLedger
+from otelbudget.budgets.scopes import Place
+from otelbudget.budgets.spent import Spent
 from otelbudget.pricing.billing import Charge
 
 
+def _ask(engine: Engine, scope: str = "t") -> Admission | Refusal:
+    return engine.admit(engine.accounts(Place(scope)), Attempt())
+
+
 def _admitted(engine: Engine, scope: str = "t") -> Admission:
-    decision = engine.admit(scope)
+    decision = _ask(engine, scope)
     assert isinstance(decision, Admission)
     return decision
 
@@ -40,14 +46,14 @@ def test_calls_count_when_they_start_money_and_tokens_when_they_end() -> None:
 def test_only_enforcing_budgets_refuse(mode: Mode) -> None:
     engine = Engine([Budget(calls=0, mode=mode)])
 
-    assert isinstance(engine.admit("t"), Admission)
-    assert engine.peek("t") is None
+    assert isinstance(_ask(engine, "t"), Admission)
+    assert engine.peek(engine.accounts(Place("t")), Attempt()) is None
 
 
 def test_peek_changes_nothing() -> None:
     engine = Engine([Budget(calls=0)])
 
-    assert isinstance(engine.peek("t"), Refusal)
+    assert isinstance(engine.peek(engine.accounts(Place("t")), Attempt()), Refusal)
     assert (_account(engine).calls, _account(engine).denied) == (0, 0)
 
 
@@ -55,7 +61,7 @@ def test_a_released_call_was_none() -> None:
     engine = Engine([Budget(calls=1)])
     engine.release(_admitted(engine))
 
-    assert isinstance(engine.admit("t"), Admission)
+    assert isinstance(_ask(engine, "t"), Admission)
 
 
 def test_the_end_of_a_budget_is_told_once() -> None:
@@ -63,7 +69,9 @@ def test_the_end_of_a_budget_is_told_once() -> None:
     kinds = [
         notice.kind
         for _ in range(3)
-        for notice in engine.settle(engine.count("t"), Charge(tokens=10))
+        for notice in engine.settle(
+            engine.count(engine.accounts(Place("t")), Attempt()), Charge(tokens=10)
+        )
     ]
 
     assert kinds == [NoticeKind.EXCEEDED]
@@ -82,7 +90,7 @@ def test_warnings_that_one_call_passes_are_each_told_once() -> None:
 def test_a_refusal_tells_the_limit_that_is_furthest_over() -> None:
     engine = Engine([Budget(tokens=10, calls=1, name="a"), Budget(tokens=5, name="b")])
     engine.settle(_admitted(engine), Charge(tokens=20))
-    refusal = engine.admit("t")
+    refusal = _ask(engine, "t")
 
     assert isinstance(refusal, Refusal)
     facts = refusal.facts()
@@ -94,24 +102,25 @@ def test_a_refusal_tells_the_limit_that_is_furthest_over() -> None:
     )
 
 
-def test_the_models_of_an_account_are_bounded() -> None:
-    account = Account("t")
+def test_what_is_told_of_a_scopes_spend_is_bounded() -> None:
+    spent = Spent()
     for number in range(100):
-        account.add(Charge(f"model-{number}", list_cost_pusd=1))
+        spent.add(Charge(f"model-{number}", list_cost_pusd=1))
 
-    assert len(account.spent_by_model) == 33
-    assert account.spent_by_model["(other models)"] == 68
-    assert account.cost_pusd == 100
+    assert len(spent.by(0)) == 65
+    assert spent.by(0)["(other models)"] == 36
+    assert sum(spent.by(0).values()) == 100
+    assert len(spent.latest) == 5
 
 
 def test_accounts_are_bounded_and_those_in_use_are_kept() -> None:
     ledger = MemoryLedger(max_scopes=3)
     engine = Engine([Budget(calls=1)], ledger)
     for scope in ("kept", "a", "b", "kept", "c", "kept", "d"):
-        engine.admit(scope)
+        _ask(engine, scope)
 
-    assert {account.scope for _, account in ledger.accounts()} == {"kept", "c", "d"}
-    assert isinstance(engine.admit("kept"), Refusal)
+    assert {account.scope[0][1] for _, account in ledger.accounts()} == {"kept", "c", "d"}
+    assert isinstance(_ask(engine, "kept"), Refusal)
     assert ledger.dropped_scopes == 2
 
 
@@ -163,7 +172,7 @@ def test_settled_spend_is_the_sum_over_eight_threads(drawn: list[tuple[int, int,
 def test_eight_threads_pass_a_limit_of_calls_exactly() -> None:
     engine = Engine([Budget(calls=100)])
     with ThreadPoolExecutor(8) as pool:
-        decisions = list(pool.map(engine.admit, ["t"] * 400))
+        decisions = list(pool.map(lambda scope: _ask(engine, scope), ["t"] * 400))
 
     assert sum(isinstance(decision, Admission) for decision in decisions) == 100
     assert _account(engine).denied == 300

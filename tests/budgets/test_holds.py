@@ -19,8 +19,9 @@ from hypothesis.stateful import (
 )
 
 from otelbudget import Budget
-from otelbudget.budgets.decisions import Admission, Hold, Refusal
+from otelbudget.budgets.decisions import Admission, Attempt, Hold, Refusal
 from otelbudget.budgets.engine import Engine
+from otelbudget.budgets.scopes import Place
 from otelbudget.pricing.billing import Charge
 
 # A budget in the smallest units: 1 pico-USD is 10^-12 USD.
@@ -36,7 +37,7 @@ def cost(amount: int) -> Charge:
 
 
 def admit(engine: Engine, amount: int) -> Admission | Refusal:
-    return engine.admit("t", hold=Hold(amount, amount))
+    return engine.admit(engine.accounts(Place("t")), Attempt(hold=Hold(amount, amount)))
 
 
 def test_a_call_is_admitted_while_what_it_may_use_still_fits() -> None:
@@ -73,7 +74,7 @@ def test_a_settlement_above_its_estimate_is_recorded_in_full() -> None:
     assert isinstance(first, Admission)
     engine.settle(first, cost(12))
 
-    refusal = engine.peek("t")
+    refusal = engine.peek(engine.accounts(Place("t")), Attempt())
     assert refusal is not None
     assert refusal.account.cost_pusd == 12
 
@@ -238,7 +239,7 @@ def test_threads_never_pass_a_limit_and_lose_no_settled_amount(
 @pytest.mark.parametrize("in_flight", [1, 2, 20])
 def test_without_reservation_the_overshoot_is_what_was_in_flight(in_flight: int) -> None:
     engine = Engine([Budget(cost_usd=f"{10 * 10**-12:.12f}", warn_at=())])
-    admissions = [engine.admit("t") for _ in range(in_flight)]
+    admissions = [engine.admit(engine.accounts(Place("t")), Attempt()) for _ in range(in_flight)]
     notices = [
         notice
         for admission in admissions

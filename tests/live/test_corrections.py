@@ -57,7 +57,7 @@ def _below(parent: Span) -> Context:
 
 def _by_trace(processor: BudgetSpanProcessor) -> dict[int, tuple[int, int, int]]:
     return {
-        int(account.scope, 16): (account.calls, account.tokens, account.cost_pusd)
+        int(dict(account.scope)["trace"], 16): (account.calls, account.tokens, account.cost_pusd)
         for _, account in processor.engine.ledger.accounts()
         if account.calls
     }

@@ -11,7 +11,8 @@ from openai import OpenAI, RateLimitError
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Status, StatusCode, Tracer, set_span_in_context
 
-from otelbudget import Budget, BudgetSpanProcessor
+import otelbudget
+from otelbudget import Budget, BudgetExceededError, BudgetSpanProcessor
 from otelbudget.testing import FakeProvider, Reply
 
 Watch = Callable[..., BudgetSpanProcessor]
@@ -430,12 +431,11 @@ def test_spend_is_told_by_model(watch: Watch, tracer: Tracer, client: OpenAI) ->
     with tracer.start_as_current_span("run"):
         for _ in range(3):
             _chat(client)
-        refusal = processor.engine.peek(_trace_id_of(processor))
+        with pytest.raises(BudgetExceededError) as refused:
+            otelbudget.check()
+        [(_, account)] = processor.engine.ledger.accounts()
 
-    assert refusal is not None
-    assert refusal.facts().spent_by_model == {"gpt-4o": Decimal("0.30")}
-
-
-def _trace_id_of(processor: BudgetSpanProcessor) -> str:
-    [(_, account)] = processor.engine.ledger.accounts()
-    return account.scope
+    assert refused.value.facts.spent_by_model == {"gpt-4o": Decimal("0.30")}
+    assert refused.value.breakdown["operation"] == {"chat": Decimal("0.30")}
+    assert len(refused.value.last_calls) == 3
+    assert account.spent_by_model == {"gpt-4o": 300_000_000_000}

@@ -109,7 +109,7 @@ def test_a_call_below_an_invalid_span_belongs_to_the_run_around(
             client.chat.completions.create(model="gpt-4o", messages=[])
     client.chat.completions.create(model="gpt-4o", messages=[])
 
-    scopes = [account.scope for _, account in processor.engine.ledger.accounts()]
+    scopes = [account.scope[0][1] for _, account in processor.engine.ledger.accounts()]
     assert scopes == [format(run.get_span_context().trace_id, "032x"), "(none)"]
     assert ten_cents.request_count == 2
 

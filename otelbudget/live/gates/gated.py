@@ -161,14 +161,16 @@ class Passage:
     def _watch(self) -> None:
         """Let a used-up budget end the call, where one wants that and asyncio runs."""
         keepers = [
-            (gatekeeper, call) for gatekeeper, call in self._calls if gatekeeper.is_ending_calls
+            (gatekeeper, call)
+            for gatekeeper, call in self._calls
+            if gatekeeper.calls_in_flight.may_end
         ]
         in_flight = InFlight.here() if keepers else None
         if in_flight is not None:
             self._in_flight = in_flight
             for gatekeeper, call in keepers:
                 try:
-                    gatekeeper.watch(call, in_flight)
+                    gatekeeper.calls_in_flight.watch(call, in_flight)
                 except Exception:  # noqa: BLE001 - a fault of ours must not stop the call
                     gatekeeper.failed("watching a call")
 
