@@ -16,6 +16,7 @@ UID = "otelbudget-prometheus"
 
 _DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 _BUDGET = '{budget=~"$budget"}'  # plain $budget: ${budget:regex} breaks PromQL on "team.search"
+_WHOLE = '{budget=~"$budget", share="", tool=""}'  # limits of budgets, not parts of them
 _LAST = {"calcs": ["lastNotNull"], "fields": "", "values": False}
 
 
@@ -86,8 +87,8 @@ def _spend() -> dict[str, Any]:
 
 
 def _budget_used() -> dict[str, Any]:
-    usage = f"max_over_time(otelbudget_usage{_BUDGET}[$__rate_interval])"
-    limit = f"(otelbudget_limit{_BUDGET} > 0)"
+    usage = f"max_over_time(otelbudget_usage{_WHOLE}[$__rate_interval])"
+    limit = f"(otelbudget_limit{_WHOLE} > 0)"
     steps = [
         {"color": "green", "value": None},
         {"color": "yellow", "value": 0.8},

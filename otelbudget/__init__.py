@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     )
     from otelbudget.live.check import check, guarded
     from otelbudget.live.processor import BudgetSpanProcessor
+    from otelbudget.live.record import record
+    from otelbudget.live.run import Run, current_run, run
+    from otelbudget.live.track import track
     from otelbudget.pricing.billing import UnknownModel
     from otelbudget.store.exporter import DuckDBSpanExporter
 
@@ -42,13 +45,18 @@ _MODULE_OF = {
     "Mode": "otelbudget.budgets.config",
     "OtelBudgetError": "otelbudget.errors",
     "OtelBudgetWarning": "otelbudget.errors",
+    "Run": "otelbudget.live.run",
     "StoreError": "otelbudget.errors",
     "StoreVersionError": "otelbudget.errors",
     "TraceReadError": "otelbudget.errors",
     "UnknownModel": "otelbudget.pricing.billing",
     "UnknownModelError": "otelbudget.errors",
     "check": "otelbudget.live.check",
+    "current_run": "otelbudget.live.run",
     "guarded": "otelbudget.live.check",
+    "record": "otelbudget.live.record",
+    "run": "otelbudget.live.run",
+    "track": "otelbudget.live.track",
     "verify_enforcement": "otelbudget.doctor.verify",
 }
 
@@ -64,13 +72,18 @@ __all__ = [
     "Mode",
     "OtelBudgetError",
     "OtelBudgetWarning",
+    "Run",
     "StoreError",
     "StoreVersionError",
     "TraceReadError",
     "UnknownModel",
     "UnknownModelError",
     "check",
+    "current_run",
     "guarded",
+    "record",
+    "run",
+    "track",
     "verify_enforcement",
 ]
 

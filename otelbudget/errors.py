@@ -108,7 +108,8 @@ class BudgetFacts:
             return None
         return max(0, self.resets_at_unix_nano - self.refused_at_unix_nano) / 10**9
 
-    def _remedy(self) -> str:
+    def remedy(self) -> str:
+        """What to do, for the end of a sentence."""
         if self.resets_at_unix_nano is not None:
             resets = datetime.fromtimestamp(self.resets_at_unix_nano // 10**9, UTC)
             zone = self.timezone or "UTC"
@@ -128,7 +129,7 @@ class BudgetFacts:
         if self.estimate is None:
             return (
                 f"Budget {self.budget!r} ({scope}) is used up: {used} {unit(self.kind)}"
-                f"{estimated}; {self._remedy()}."
+                f"{estimated}; {self.remedy()}."
             )
         held = (
             f", {display(self.kind, self.held)} {unit(self.kind)} held for "

@@ -19,6 +19,7 @@ EXIT_GATE_FAILED = 3
 COMMANDS: Mapping[str, str] = {
     "audit": "Answer what was spent, on what, and what the numbers leave out.",
     "doctor": "Prove in this environment that a used-up budget stops the next model call.",
+    "gate": "Fail where recorded runs pass their budgets: for CI.",
     "import": "Read traces into a DuckDB store.",
     "prices": "Show what a model costs, where its price comes from, and what others say.",
     "simulate": "Replay limits over recorded traces: what would they have stopped and saved.",

@@ -1,6 +1,6 @@
 """Options that several commands share, one decorator each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from otelbudget.audit.replay import REPLAYED_KINDS
 from otelbudget.budgets.config import Budget, LimitKind
 from otelbudget.errors import BudgetConfigError
 
@@ -44,9 +43,9 @@ class Limit(click.ParamType[tuple[LimitKind, str]]):
         if isinstance(value, tuple):
             return value
         kind, separator, amount = str(value).partition("=")
-        if not separator or kind not in REPLAYED_KINDS:
+        if not separator or kind not in list(LimitKind):
             self.fail(
-                f"{value!r}; write KIND=AMOUNT, where KIND is {', '.join(REPLAYED_KINDS)}",
+                f"{value!r}; write KIND=AMOUNT, where KIND is {', '.join(LimitKind)}",
                 param,
                 ctx,
             )
@@ -55,6 +54,30 @@ class Limit(click.ParamType[tuple[LimitKind, str]]):
         except BudgetConfigError as error:
             self.fail(error.reason, param, ctx)
         return LimitKind(kind), amount
+
+
+class Scope(click.ParamType[tuple[str, ...]]):
+    """KEY,... such as trace, run, process or tenant.id."""
+
+    name = "KEY,..."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Parse the text."""
+        if isinstance(value, tuple):
+            return value
+        keys = tuple(part.strip() for part in str(value).split(","))
+        try:
+            budget_of([(LimitKind.CALLS, "0")], keys)
+        except BudgetConfigError:
+            self.fail(
+                f"{value!r}; write trace, run, process or any key such as tenant.id, or up to 8 of "
+                "them joined by commas",
+                param,
+                ctx,
+            )
+        return keys
 
 
 class KeyValue(click.ParamType[tuple[str, str]]):
@@ -91,33 +114,38 @@ class SweepRange(click.ParamType[tuple[LimitKind, Decimal, Decimal, int]]):
             lowest, highest, count = numbers.split(":")
             parsed = LimitKind(kind), Decimal(lowest), Decimal(highest), int(count)
             is_right = (
-                parsed[0] in REPLAYED_KINDS
-                and 0 < parsed[1] <= parsed[2]
-                and 2 <= parsed[3] <= self._most  # noqa: PLR2004 - both ends
+                0 < parsed[1] <= parsed[2] and 2 <= parsed[3] <= self._most  # noqa: PLR2004 - both ends
             )
         except (ValueError, InvalidOperation):
             is_right = False
         if not is_right:
             self.fail(
                 f"{value!r}; write KIND=FROM:TO:COUNT with 0 < FROM <= TO and COUNT from 2 to "
-                f"{self._most}, where KIND is {', '.join(REPLAYED_KINDS)}",
+                f"{self._most}, where KIND is {', '.join(LimitKind)}",
                 param,
                 ctx,
             )
         return parsed
 
 
-def budget_of(limits: list[tuple[LimitKind, str]]) -> Budget:
+def budget_of(
+    limits: Sequence[tuple[LimitKind, str]], per: Sequence[str] = ("trace",), name: str = "limit"
+) -> Budget:
     """The budget that `--limit` options describe.
 
+    Args:
+        limits: Kinds and amounts.
+        per: What the limits are counted by.
+        name: Its name.
+
     Raises:
-        BudgetConfigError: An amount is not allowed.
+        BudgetConfigError: An amount or a key is not allowed.
     """
     arguments: dict[str, Any] = {}
     for kind, text in limits:
-        is_money = kind is LimitKind.COST_USD
-        arguments[str(kind)] = text if is_money else _whole(text)
-    return Budget(name="limit", warn_at=(), **arguments)
+        is_decimal = kind in (LimitKind.COST_USD, LimitKind.SECONDS)
+        arguments[str(kind)] = text if is_decimal else _whole(text)
+    return Budget(name=name, per=per, warn_at=(), **arguments)
 
 
 def _whole(text: str) -> int:
@@ -177,6 +205,15 @@ def where(command: Callable[..., Any]) -> Callable[..., Any]:
         type=KeyValue(),
         multiple=True,
         help="Keep the calls whose span, nearest ancestor or resource has this attribute.",
+    )(command)
+
+
+def success(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--success."""
+    return click.option(
+        "--success",
+        type=KeyValue(),
+        help="A run is good if its root span has this attribute; else if its root did not fail.",
     )(command)
 
 

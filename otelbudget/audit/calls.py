@@ -11,6 +11,8 @@ import msgspec
 from otelbudget.audit.cycles import cut_cycles
 from otelbudget.audit.reading import create_read_spans
 from otelbudget.audit.twins import drop_twins
+from otelbudget.budgets.values import money
+from otelbudget.errors import BudgetConfigError
 from otelbudget.genai import semconv
 from otelbudget.genai.reading import read_agent, read_call
 from otelbudget.genai.usage import ModelCall, TokenUsage
@@ -208,9 +210,23 @@ def _event_row(span: SpanToRead, event: _Event, book: PriceBook) -> tuple[Any, .
         start_time_unix_nano=start if isinstance(start, int) else event.time_unix_nano,
         end_time_unix_nano=event.time_unix_nano,
     )
+    call = _with_stated_cost(call or ModelCall(), attributes.get(semconv.COST_USD))
     call_id = attributes.get(semconv.CALL_ID)
     is_failed = attributes.get(semconv.CALL_RELEASED) is True
-    return _row(span._replace(is_error=is_failed), call_id, call or ModelCall(), book, is_gate=True)
+    row = _row(span._replace(is_error=is_failed), call_id, call, book, is_gate=True)
+    return (*row[:-1], msgspec.json.encode(attributes).decode())
+
+
+def _with_stated_cost(call: ModelCall, cost_usd: object) -> ModelCall:
+    """A call with the list cost that the application stated, where it is an amount."""
+    if cost_usd is None:
+        return call
+    try:
+        cost_pusd = money(cost_usd, semconv.COST_USD)
+    except BudgetConfigError:
+        return call
+    usage = call.usage or TokenUsage(0, 0)
+    return msgspec.structs.replace(call, usage=usage, list_cost_pusd=cost_pusd)
 
 
 def _row(
@@ -246,4 +262,5 @@ def _row(
         charge.list_cost_pusd,
         None if charge.confidence is None else str(charge.confidence),
         call.reported_cost_usd,
+        None,
     )

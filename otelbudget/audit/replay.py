@@ -6,182 +6,80 @@ that a run would have gone on as recorded up to its stop.
 """
 
 import sys
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import partial
+from enum import IntEnum
 from itertools import chain
-from typing import NamedTuple
+from typing import Any
 
-import msgspec
-
-from otelbudget.budgets.config import Budget, Budgets, LimitKind
-from otelbudget.budgets.decisions import Admission, Attempt, Refusal
+from otelbudget.audit.happenings import Extension, Fate, RecordedCall, Recording, ToolCall
+from otelbudget.audit.outcomes import Replay, Run
+from otelbudget.audit.tallies import Tallies
+from otelbudget.budgets.config import Budgets
+from otelbudget.budgets.decisions import Accounts, Admission, Attempt, Refusal
 from otelbudget.budgets.engine import Engine
 from otelbudget.budgets.ledger import MemoryLedger
-from otelbudget.budgets.scopes import Place
-from otelbudget.genai.usage import ModelCall, TokenUsage
-from otelbudget.pricing.billing import Charge, UnknownModel, bill
-from otelbudget.pricing.book import PriceBook
-from otelbudget.store import sql
-from otelbudget.store.store import Store
-
-_load = partial(sql.load, "otelbudget.audit")
-
-REPLAYED_KINDS = (LimitKind.COST_USD, LimitKind.TOKENS, LimitKind.CALLS)
-"""The limits that a replay of model calls can decide about."""
+from otelbudget.budgets.scopes import Place, RunScope
+from otelbudget.budgets.windows import RollingWindow
 
 
-class RecordedCall(NamedTuple):
-    """A call as it was recorded.
-
-    Attributes:
-        trace_id: Its trace.
-        span_id: Its span.
-        start_time_unix_nano: Start.
-        end_time_unix_nano: End, after the start.
-        charge: What it cost.
-        tier: The tier that its run asked for, or None.
-    """
-
-    trace_id: str
-    span_id: str
-    start_time_unix_nano: int
-    end_time_unix_nano: int
-    charge: Charge
-    tier: str | None = None
-
-
-class ScopeOutcome(msgspec.Struct):
-    """What a budget did to one scope.
-
-    Attributes:
-        budget: Name of the budget that refused first.
-        scope: Value of its `per` key.
-        kind: The limit that refused first.
-        limit: That limit, pico-USD or a count.
-        stopped_at: Start of the first refused call, unix ns.
-        calls_allowed: Calls of the scope that went through.
-        calls_denied: Calls of the scope that were refused.
-        spent_pusd: List cost of the calls that went through, priced calls only.
-        avoided_pusd: List cost of the refused calls, priced calls only.
-    """
-
-    budget: str
-    scope: str
-    kind: LimitKind
-    limit: int
-    stopped_at: int
-    calls_allowed: int = 0
-    calls_denied: int = 0
-    spent_pusd: int = 0
-    avoided_pusd: int = 0
-
-
-class LimitOutcome(msgspec.Struct, frozen=True):
-    """What one limit did over all scopes.
-
-    Attributes:
-        budget: Name of its budget.
-        kind: What it counts.
-        limit: Pico-USD or a count.
-        scopes_reached: Scopes whose usage came to the limit or above.
-        scopes_stopped: Scopes of which it refused a call.
-        calls_denied: Calls that it refused.
-        worst_overshoot: Largest usage above the limit, in the limit's unit, at least 0.
-    """
-
-    budget: str
-    kind: LimitKind
-    limit: int
-    scopes_reached: int
-    scopes_stopped: int
-    calls_denied: int
-    worst_overshoot: int
-
-
-class Replay(msgspec.Struct, frozen=True):
-    """What budgets would have done to recorded calls.
-
-    Attributes:
-        scopes: Scopes with a call.
-        scopes_reached: Scopes in which some limit was reached.
-        calls: Calls that were replayed.
-        calls_without_time: Calls without a start, which were not replayed.
-        spent_pusd: List cost of what went through, calls without time included.
-        avoided_pusd: List cost of what was refused.
-        estimated_pusd: What unpriced calls that went through counted toward money limits.
-        limits: Each limit's part.
-        stopped: The scopes that were stopped, the dearest avoided first.
-    """
-
-    scopes: int
-    scopes_reached: int
-    calls: int
-    calls_without_time: int
-    spent_pusd: int
-    avoided_pusd: int
-    estimated_pusd: int
-    limits: tuple[LimitOutcome, ...]
-    stopped: tuple[ScopeOutcome, ...]
-
-    @property
-    def calls_denied(self) -> int:
-        """Calls that were refused."""
-        return sum(scope.calls_denied for scope in self.stopped)
-
-
-def recorded_calls(
-    store: Store, book: PriceBook, unknown_model: UnknownModel
-) -> tuple[list[RecordedCall], list[Charge]]:
-    """The store's model calls with usage; apart from them what the calls without a start cost."""
-    timed: list[RecordedCall] = []
-    timeless: list[Charge] = []
-    for row in chain.from_iterable(store.batches(_load("calls_to_replay"))):
-        trace_id, tier, span_id, provider, model, start, end, *tokens, cost = row
-        if cost is None:
-            usage = TokenUsage(*tokens)
-            call = ModelCall(provider, model, start_time_unix_nano=start, usage=usage)
-            charge = bill(call, book, unknown_model)
-        else:
-            charge = Charge(model, sum(tokens), cost)
-        if start is None:
-            timeless.append(charge)
-        else:
-            timed.append(RecordedCall(trace_id, span_id, start, end, charge, tier))
-    return timed, timeless
-
-
-def replay(
-    calls: Sequence[RecordedCall], budgets: Budgets, timeless: Sequence[Charge] = ()
-) -> Replay:
-    """Send recorded calls through an engine with `budgets`.
+def replay(recording: Recording, budgets: Budgets) -> Replay:
+    """Send what was recorded through an engine with `budgets`.
 
     Args:
-        calls: In any order.
-        budgets: What applies to them; a tier to the traces that asked for it.
-        timeless: Charges of calls without a start: spent, never refused.
+        recording: What happened.
+        budgets: What applies to it; a tier to the runs that asked for it.
     """
+    for place in recording.places():
+        place.accounts = None  # those of another replay
     run = _Run(budgets)
-    for index, is_start in _in_time(calls):
-        if is_start:
-            run.start(index, calls[index])
-        else:
-            run.end(index, calls[index])
-    return run.result(calls, timeless)
+    for at_ns, phase, _, _, number, happening in sorted(_in_time(recording)):
+        match phase:
+            case _Phase.ENDS:
+                run.end(number, happening)
+            case _Phase.OPENS:
+                run.open(happening, at_ns)
+            case _Phase.EXTENDS:
+                run.extend(happening)
+            case _Phase.USES_TOOL:
+                run.use_tool(happening)
+            case _:
+                run.start(number, happening)
+    return run.result(recording)
 
 
-def _in_time(calls: Sequence[RecordedCall]) -> Iterator[tuple[int, bool]]:
-    """Index of a call and whether it starts, in the order in which starts and ends happen."""
+class _Phase(IntEnum):
+    """What comes first of what happens at one time."""
+
+    ENDS = 0
+    OPENS = 1
+    EXTENDS = 2
+    USES_TOOL = 3
+    STARTS = 4
+
+
+def _in_time(recording: Recording) -> Iterator[tuple[int, int, str, str, int, Any]]:
+    """Time, phase, trace, span and number of each start and end; no two are equal up to there."""
     starts = (
-        (call.start_time_unix_nano, 1, call.trace_id, call.span_id, index)
-        for index, call in enumerate(calls)
+        (call.start_time_unix_nano, _Phase.STARTS, call.trace_id, call.span_id, number, call)
+        for number, call in enumerate(recording.calls)
     )
     ends = (
-        (call.end_time_unix_nano, 0, call.trace_id, call.span_id, index)
-        for index, call in enumerate(calls)
+        (call.end_time_unix_nano, _Phase.ENDS, call.trace_id, call.span_id, number, call)
+        for number, call in enumerate(recording.calls)
     )
-    for _, is_start, _, _, index in sorted(chain(starts, ends)):
-        yield index, bool(is_start)
+    tools = (
+        (tool.at_ns, _Phase.USES_TOOL, tool.trace_id, tool.span_id, number, tool)
+        for number, tool in enumerate(recording.tools)
+    )
+    extensions = (
+        (each.at_ns, _Phase.EXTENDS, each.place.trace_id, "", number, each)
+        for number, each in enumerate(recording.extensions)
+    )
+    opened = (
+        (at_ns, _Phase.OPENS, place.trace_id, "", number, place)
+        for number, (place, at_ns) in enumerate(recording.starts.items())
+    )
+    return chain(starts, ends, tools, extensions, opened)
 
 
 class _Run:
@@ -189,108 +87,116 @@ class _Run:
 
     def __init__(self, budgets: Budgets) -> None:
         self._engine = Engine(budgets.budgets, MemoryLedger(max_scopes=sys.maxsize))
+        self._rolls = any(isinstance(each.window, RollingWindow) for each in self._engine.budgets)
         self._admissions: dict[int, Admission] = {}
-        self._stopped: dict[str, ScopeOutcome] = {}
-        self._denials: Counter[tuple[str, LimitKind]] = Counter()
-        self._denied_scopes: dict[tuple[str, LimitKind], set[str]] = {}
+        self._refused: set[int] = set()
+        self._tallies = Tallies(self._engine)
+        self._uncounted: set[str] = set()
+        self._runs: set[Run] = set()
+        self._audited = self._released = self._unknown = self._tools_denied = 0
         self._estimated_pusd = 0
 
-    def start(self, index: int, call: RecordedCall) -> None:
+    def open(self, place: Place, at_ns: int) -> None:
+        """The first span of a place starts."""
+        self._engine.accounts(place, at_ns)
+
+    def start(self, number: int, call: RecordedCall) -> None:
         """A call asks for admission."""
         at_ns = call.start_time_unix_nano
-        accounts = self._engine.accounts(Place(call.trace_id, tier=call.tier), at_ns)
-        decision = self._engine.admit(accounts, Attempt(at_ns))
-        if isinstance(decision, Refusal):
-            self._refused(decision, call)
+        place = call.place or Place(call.trace_id)
+        accounts = self._engine.accounts(place, at_ns)
+        if accounts:
+            self._runs.add(place.runs[0].scope[0])
         else:
-            self._admissions[index] = decision
+            self._uncounted.add(call.trace_id)
+        attempt = Attempt(at_ns, call.hold, call.is_free, call.is_wrap_up)
+        decision = self._engine.admit(accounts, attempt)
+        if isinstance(decision, Refusal):
+            self._refused.add(number)
+            self._tallies.refused(decision, place, call.charge.list_cost_pusd or 0)
+            return
+        self._admissions[number] = decision
+        self._audited += decision.is_audited
+        self._unknown += call.fate is Fate.DENIED
+        self._note(accounts)
 
-    def end(self, index: int, call: RecordedCall) -> None:
+    def end(self, number: int, call: RecordedCall) -> None:
         """A call ends; nothing happens where it was refused."""
-        admission = self._admissions.pop(index, None)
-        if admission is not None:
-            self._engine.settle(admission, call.charge)
-            if call.charge.list_cost_pusd is None:
-                self._estimated_pusd += call.charge.estimated_pusd
+        admission = self._admissions.pop(number, None)
+        if admission is None:
+            return
+        if call.fate is Fate.RELEASED:
+            self._engine.release(admission)
+            self._released += 1
+            return
+        self._engine.settle(admission, call.charge)
+        if call.charge.list_cost_pusd is None:
+            self._estimated_pusd += call.charge.estimated_pusd
+        self._note(admission.accounts)
 
-    def result(self, calls: Sequence[RecordedCall], timeless: Sequence[Charge]) -> Replay:
+    def use_tool(self, call: ToolCall) -> None:
+        """A tool is called."""
+        accounts = self._engine.tool_accounts(call.place, call.at_ns, call.tool)
+        if not call.is_stoppable:
+            self._engine.count_tool(accounts, call.at_ns)
+        else:
+            decision = self._engine.admit_tool(accounts, call.at_ns)
+            if isinstance(decision, Refusal):
+                self._tools_denied += 1
+                self._tallies.refused(decision, call.place, None)
+        self._note(accounts)
+
+    def extend(self, extension: Extension) -> None:
+        """A limit is raised: one that counts the run by its id, or its trace."""
+        place, run_id = extension.place, extension.run_id
+        accounts = self._engine.accounts(place, extension.at_ns)
+        named = [] if run_id is None else [RunScope(run_id)]
+        for run in (*named, RunScope(place.trace_id, is_trace=True)):
+            kind, by, budget = extension.kind, extension.by, extension.budget
+            if self._engine.extend(accounts, run, kind, by, budget):
+                break
+
+    def result(self, recording: Recording) -> Replay:
         """What the whole came to."""
+        calls = recording.calls
+        refused = [calls[number].charge.list_cost_pusd or 0 for number in self._refused]
         total = sum(call.charge.list_cost_pusd or 0 for call in calls)
-        avoided = sum(scope.avoided_pusd for scope in self._stopped.values())
-        for call in calls:
-            scope = self._stopped.get(call.trace_id)
-            if scope is not None:
-                scope.calls_allowed += 1
-                scope.spent_pusd += call.charge.list_cost_pusd or 0
-        for scope in self._stopped.values():
-            scope.calls_allowed -= scope.calls_denied
-            scope.spent_pusd -= scope.avoided_pusd
-        limits = [
-            self._limit_outcome(budget, kind)
-            for budget in self._engine.budgets
-            for kind in budget.limits
-        ]
+        timeless = sum(charge.list_cost_pusd or 0 for charge in recording.timeless)
+        self._tally_allowed(calls)
+        tallies = self._tallies
         return Replay(
-            scopes=len({call.trace_id for call in calls}),
-            scopes_reached=len(self._reached()),
-            calls=len(calls),
-            calls_without_time=len(timeless),
-            spent_pusd=total - avoided + sum(charge.list_cost_pusd or 0 for charge in timeless),
-            avoided_pusd=avoided,
+            scopes=len(tallies.scopes()) + len(self._uncounted),
+            scopes_reached=len(tallies.scopes_reached()),
+            scopes_stopped=len(tallies.scopes_stopped()),
+            calls=len(calls) - self._released,
+            calls_denied=len(refused),
+            calls_audited=self._audited,
+            tool_calls_denied=self._tools_denied,
+            calls_without_time=len(recording.timeless),
+            attempts_unknown=self._unknown,
+            estimates_assumed=recording.estimates_assumed,
+            spent_pusd=total - sum(refused) + timeless,
+            avoided_pusd=sum(refused),
             estimated_pusd=self._estimated_pusd,
-            limits=tuple(limits),
-            stopped=tuple(sorted(self._stopped.values(), key=_dearest_first)),
+            limits=tallies.limits(),
+            stopped=tallies.stopped(),
+            runs=frozenset(self._runs),
+            refused=tallies.refusals(),
+            denials=tallies.denials(),
+            usages=tallies.usages(),
         )
 
-    def _refused(self, refusal: Refusal, call: RecordedCall) -> None:
-        budget, kind = refusal.budget, refusal.kind
-        scope = self._stopped.get(call.trace_id)
-        if scope is None:
-            scope = self._stopped[call.trace_id] = ScopeOutcome(
-                budget.name, call.trace_id, kind, budget.limits[kind], call.start_time_unix_nano
-            )
-        scope.calls_denied += 1
-        scope.avoided_pusd += call.charge.list_cost_pusd or 0
-        self._denials[budget.name, kind] += 1
-        self._denied_scopes.setdefault((budget.name, kind), set()).add(call.trace_id)
+    def _tally_allowed(self, calls: Sequence[RecordedCall]) -> None:
+        """Tell the scopes that were stopped which of their calls went through."""
+        if not self._tallies.has_stopped:
+            return
+        for number, call in enumerate(calls):
+            if number not in self._refused and call.fate is not Fate.RELEASED:
+                place = call.place or Place(call.trace_id)
+                accounts = self._engine.accounts(place, call.start_time_unix_nano)
+                self._tallies.allowed(accounts, call.charge.list_cost_pusd or 0)
 
-    def _limit_outcome(self, budget: Budget, kind: LimitKind) -> LimitOutcome:
-        limit = budget.limits[kind]
-        usages = [
-            account.usage(kind)
-            for name, account in self._engine.ledger.accounts()
-            if name == budget.name
-        ]
-        return LimitOutcome(
-            budget=budget.name,
-            kind=kind,
-            limit=limit,
-            scopes_reached=sum(usage >= limit for usage in usages),
-            scopes_stopped=len(self._denied_scopes.get((budget.name, kind), ())),
-            calls_denied=self._denials[budget.name, kind],
-            worst_overshoot=max((usage - limit for usage in usages if usage > limit), default=0),
-        )
-
-    def _reached(self) -> set[str]:
-        """Scopes in which some limit was reached."""
-        limits = {budget.name: budget.limits for budget in self._engine.budgets}
-        return {
-            account.scope[0][1]
-            for name, account in self._engine.ledger.accounts()
-            if any(account.usage(kind) >= limit for kind, limit in limits[name].items())
-        }
-
-
-def _dearest_first(scope: ScopeOutcome) -> tuple[int, int, str]:
-    return -scope.avoided_pusd, -scope.calls_denied, scope.scope
-
-
-def false_stops(store: Store, result: Replay) -> int | None:
-    """Stopped scopes whose run was good; None where no run can be judged.
-
-    A run is good if its root span is there, has ended and did not fail.
-    """
-    judged: dict[str, bool] = dict(store.rows(_load("judged_traces")))
-    if not judged:
-        return None
-    return sum(judged.get(scope.scope, False) for scope in result.stopped)
+    def _note(self, accounts: Accounts) -> None:
+        """Remember the most that windows which roll have held."""
+        if self._rolls:
+            self._tallies.note_peaks(accounts)

@@ -2,12 +2,17 @@
 
 from collections.abc import Iterable
 from functools import partial
+from typing import Any
 
-from otelbudget.genai import semconv
+import msgspec
+
+from otelbudget.audit.places import RecordedPlaces
+from otelbudget.budgets.scopes import Place
 from otelbudget.store import sql
 from otelbudget.store.store import Store
 
 _load = partial(sql.load, "otelbudget.audit")
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 _EARLIEST, _LATEST = -(2**63), 2**63 - 1
 
 
@@ -24,19 +29,32 @@ def keep_scopes(store: Store, since: int | None, until: int | None) -> None:
 def keep_where(store: Store, conditions: Iterable[tuple[str, str]]) -> None:
     """Keep the calls that belong to a value of each of some keys.
 
-    The value is what otelbudget wrote on the call's span, else the span's attribute, else the
-    nearest ancestor's, else the resource's, else "(none)".
+    The value is what otelbudget wrote of the call or on its span, else the span's attribute, else
+    the nearest ancestor's, else the resource's, else "(none)"; "trace", "run" and "process" are
+    what they are in a budgets file.
 
     Args:
         store: A store on which `build_model_calls` has run.
-        conditions: Attributes, such as "tenant.id", without double quotes, and their values as
-            text.
+        conditions: Keys, such as "tenant.id", and their values as text.
     """
-    for key, value in conditions:
-        paths = {"written": f'$."{semconv.SCOPE_PREFIX}{key}"', "attribute": f'$."{key}"'}
-        store.execute(_load("create_scope_values"), paths)
-        store.execute(_load("delete_calls_elsewhere"), {"value": value})
-        store.execute(_load("delete_traces_without_calls"))
+    wanted = list(conditions)
+    if not wanted:
+        return
+    places = RecordedPlaces(store, tuple(dict.fromkeys(key for key, _ in wanted)))
+    kept = [
+        (call_row,)
+        for call_row, span_row, trace_id, told in store.rows(_load("calls_to_place"))
+        if is_in(places.of(span_row, trace_id, None if told is None else _decode(told)), wanted)
+    ]
+    store.execute(_load("create_kept_calls"))
+    store.fill("kept_calls", kept)
+    store.execute(_load("delete_calls_elsewhere"))
+    store.execute(_load("delete_traces_without_calls"))
+
+
+def is_in(place: Place, wanted: Iterable[tuple[str, str]]) -> bool:
+    """Whether a place belongs to a value of each of some keys."""
+    return all(place.value(key) == value for key, value in wanted)
 
 
 def _keep_period(store: Store, statement: str, since: int | None, until: int | None) -> None:

@@ -1,8 +1,8 @@
 """What the engine is asked, decides and tells: attempts, admissions, refusals and notices."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
+from dataclasses import dataclass
+from decimal import Context, Decimal
 from enum import StrEnum
 
 import msgspec
@@ -136,6 +136,7 @@ class Refusal:
         kind: The limit that is used up.
         hold: What the refused call would have held, where only that does not fit any more.
         at_ns: When the refused call would have started, in unix ns.
+        notices: What counting the attempt brought about that failed before.
     """
 
     budget: Budget
@@ -143,6 +144,7 @@ class Refusal:
     kind: LimitKind
     hold: Hold | None = None
     at_ns: int = 0
+    notices: Sequence[Notice] = ()
 
     def facts(
         self, *, trace_id: str | None = None, agent: str | None = None, run_id: str | None = None
@@ -206,8 +208,7 @@ def _facts(  # noqa: PLR0913 - what a call was refused by, and which call
     )
 
 
-@dataclass(slots=True)
-class Admission:
+class Admission(msgspec.Struct, eq=False):
     """A call that was let through, and the accounts it will be settled on.
 
     Attributes:
@@ -217,6 +218,9 @@ class Admission:
         notices: What the start of the call brought about.
         hold: What is held for it, None where no budget reserves and once it has ended.
         is_in_flight: Whether it has not ended.
+        is_free: It is known to cost nothing, so no limit on money refuses it.
+        forks: How often the process had been forked when it started: what it held is forgotten
+            in a forked child.
         estimate: What it was charged at its end in place of a usage that is unknown, or None.
         graced: The accounts whose limit it passed to wrap up.
     """
@@ -228,7 +232,9 @@ class Admission:
     hold: Hold | None = None
     is_in_flight: bool = False
     estimate: Charge | None = None
-    graced: Sequence[Account] = field(default=())
+    graced: Sequence[Account] = ()
+    is_free: bool = False
+    forks: int = 0
 
     @property
     def is_audited(self) -> bool:
@@ -236,7 +242,8 @@ class Admission:
         return self.audited is not None
 
 
-_NS_PER_SECOND = 10**9
+# Apart from the application's own decimal context, which may round.
+_EXACT = Context(prec=100)
 
 
 def amount(kind: LimitKind, value: int) -> Decimal:
@@ -244,5 +251,5 @@ def amount(kind: LimitKind, value: int) -> Decimal:
     if kind is LimitKind.COST_USD:
         return usd(value)
     if kind is LimitKind.SECONDS:
-        return Decimal(value) / _NS_PER_SECOND
+        return Decimal(value).scaleb(-9, context=_EXACT)
     return Decimal(value)

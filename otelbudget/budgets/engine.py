@@ -8,7 +8,6 @@ the window in which it starts, however late it ends.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from decimal import Decimal
 
 from otelbudget.budgets.config import Budget, LimitKind, Mode
 from otelbudget.budgets.decisions import (
@@ -17,20 +16,26 @@ from otelbudget.budgets.decisions import (
     Attempt,
     Hold,
     Notice,
-    NoticeKind,
     Refusal,
 )
+from otelbudget.budgets.extending import raise_limits
 from otelbudget.budgets.ledger import Account, MemoryLedger
 from otelbudget.budgets.limits import (
+    CALL_KINDS,
     PASSED_TOOL_KINDS,
     TOOL_KINDS,
+    UNPAID_KINDS,
     USED_KINDS,
+    passed_by,
     refusal_of,
     tightest,
     without_room,
 )
 from otelbudget.budgets.plans import FOREVER, Plan
+from otelbudget.budgets.runs import RunAccounts
 from otelbudget.budgets.scopes import Place, RunScope
+from otelbudget.budgets.spent import amounts_of, part_of
+from otelbudget.budgets.windows import RollingWindow
 from otelbudget.pricing.billing import Charge
 
 
@@ -46,6 +51,7 @@ class Engine:
         is_reserving: Whether a budget wants estimates held.
         is_limiting_tools: Whether a budget limits calls of tools.
         is_limiting_seconds: Whether a budget limits the time that runs take.
+        runs: What each run uses itself, None where nobody asks.
     """
 
     def __init__(self, budgets: Iterable[Budget], ledger: MemoryLedger | None = None) -> None:
@@ -53,14 +59,26 @@ class Engine:
         self.ledger = ledger or MemoryLedger()
         self.keys = tuple(dict.fromkeys(key for each in self.budgets for key in each.keys))
         self._plans = [Plan(budget) for budget in self.budgets]
-        self._is_auditing = any(budget.mode is Mode.AUDIT for budget in self.budgets)
-        self._has_grace = any(budget.grace for budget in self.budgets)
-        self.is_reserving = any(budget.reserve for budget in self.budgets)
-        self.is_limiting_tools = any(
-            budget.tool_limits or LimitKind.TOOL_CALLS in budget.limits for budget in self.budgets
-        )
-        self.is_limiting_seconds = any(LimitKind.SECONDS in each.limits for each in self.budgets)
-        self._is_timed = self.is_limiting_seconds or any(plan.rolls for plan in self._plans)
+        self._is_auditing = self._has_grace = self._is_timed = False
+        self.is_reserving = self.is_limiting_tools = self.is_limiting_seconds = False
+        self.runs: RunAccounts | None = None
+        for budget in self.budgets:
+            self._heed(budget)
+
+    def _heed(self, budget: Budget) -> None:
+        """Note what a budget asks for."""
+        self._is_auditing |= budget.mode is Mode.AUDIT
+        self._has_grace |= budget.grace > 0
+        self.is_reserving |= budget.reserve
+        self.is_limiting_tools |= bool(budget.tool_limits) or LimitKind.TOOL_CALLS in budget.limits
+        self.is_limiting_seconds |= LimitKind.SECONDS in budget.limits
+        self._is_timed |= self.is_limiting_seconds or isinstance(budget.window, RollingWindow)
+
+    def renew_after_fork(self) -> None:
+        """Begin anew in a forked child: the parent's threads give no lock back and end no call."""
+        self.ledger.renew_after_fork()
+        if self.runs is not None:
+            self.runs.renew_after_fork()
 
     def accounts(self, place: Place, at_ns: int = 0) -> Accounts:
         """The accounts that calls of a place are counted on which start at `at_ns`.
@@ -71,17 +89,26 @@ class Engine:
             if place.accounts is not None and place.since <= at_ns < place.until:
                 accounts: Accounts = place.accounts
                 for _, account in accounts:
+                    account.is_used = True
                     if not account.is_kept:
-                        self.ledger.keep(account)
-                return accounts
+                        break
+                else:
+                    return accounts
+                self._put_back(accounts)
             accounts, place.since, place.until = [], -FOREVER, FOREVER
             for plan in self._plans:
                 if plan.counts(place):
                     start, end = plan.window_at(at_ns)
                     place.since, place.until = max(place.since, start), min(place.until, end)
                     accounts += plan.accounts(self.ledger, place, at_ns)
-            place.accounts = accounts
+            place.accounts = accounts = [*accounts, *self._own(accounts, place, at_ns)]
             return accounts
+
+    def _put_back(self, accounts: Accounts) -> None:
+        """Keep accounts in use that were dropped, unless their scopes have others by now."""
+        for _, account in accounts:
+            if not account.is_kept and self.ledger.find(account.key) is None:
+                self.ledger.keep(account)
 
     def tool_accounts(self, place: Place, at_ns: int, tool: str) -> Accounts:
         """The accounts that a call of a tool is counted on: also those of the tool's own limits."""
@@ -90,7 +117,21 @@ class Engine:
             for plan in self._plans:
                 if tool in plan.tool_limits and plan.counts(place):
                     accounts += plan.tool_accounts(self.ledger, place, at_ns, tool)
+            self._own(accounts, place, at_ns)
             return accounts
+
+    def _own(self, accounts: Accounts, place: Place, at_ns: int) -> Accounts:
+        """The accounts of the runs themselves, for which it is noted what else counts their calls."""
+        if self.runs is None:
+            return ()
+        own = list(self.runs.of(place, at_ns))
+        for budget, account in own:
+            if budget.mode is not Mode.OFF:
+                self._heed(budget)
+            if account.charged is not None:
+                account.charged.update(each for _, each in accounts)
+                account.charged.add(account)
+        return own
 
     def peek(self, accounts: Accounts, attempt: Attempt) -> Refusal | None:
         """The enforcing budget that would refuse a call now, or None. Counts nothing."""
@@ -115,7 +156,7 @@ class Engine:
             if refusal is not None:
                 refusal.account.denied += 1
                 return refusal
-            graced = () if asked is accounts else _passed(accounts, attempt)
+            graced = () if asked is accounts else passed_by(accounts, attempt)
             return self._admission(accounts, attempt, graced)
 
     def admit_tool(self, accounts: Accounts, at_ns: int) -> Refusal | Sequence[Notice]:
@@ -127,10 +168,10 @@ class Engine:
         with self.ledger.lock:
             self._pass_time(accounts, at_ns)
             refusal = tightest(accounts, Mode.ENFORCE, TOOL_KINDS)
-            if refusal is not None:
-                refusal.account.denied += 1
-                return replace(refusal, at_ns=at_ns)
-            return self.count_tool(accounts, at_ns)
+            if refusal is None:
+                return self.count_tool(accounts, at_ns)
+            refusal.account.denied += 1
+            return replace(refusal, at_ns=at_ns)
 
     def peek_tool(self, accounts: Accounts, at_ns: int) -> Refusal | None:
         """The enforcing budget whose limit on tools was passed, or None. Counts nothing."""
@@ -142,9 +183,10 @@ class Engine:
         """Count a call of a tool, whatever the budgets say; returns what that brought about."""
         notices: Sequence[Notice] = ()
         with self.ledger.lock:
+            self._pass_time(accounts, at_ns)
             for _, account in accounts:
                 account.count(at_ns, tool_calls=1)
-                if LimitKind.TOOL_CALLS in account.limits.by_kind:
+                if LimitKind.TOOL_CALLS in account.limits.by_kind:  # rare, so there is no mark
                     notices = [*notices, *account.limits.tell(account)]
         return notices
 
@@ -165,12 +207,17 @@ class Engine:
             admission.estimate = estimate
         return notices
 
-    def repeat(self, admission: Admission, attempt: Charge | None) -> Refusal | Sequence[Notice]:
+    def repeat(
+        self, admission: Admission, attempt: Charge | None, at_ns: int = 0
+    ) -> Refusal | Sequence[Notice]:
         """Decide whether a request that failed may be sent again.
+
+        Limits that could not refuse the call, as it is free or wraps up, do not refuse it now.
 
         Args:
             admission: The call; what is held for it stays held for the next attempt.
             attempt: What the failed attempt counts as, where it may be billed.
+            at_ns: When it would be sent again, in unix ns.
 
         Returns:
             What counting it brought about, or the budget that leaves no room for another attempt.
@@ -180,11 +227,16 @@ class Engine:
         with self.ledger.lock:
             if attempt is not None:
                 notices = self._add(accounts, attempt, admission.at_ns)
-            refusal = self.peek_spent(accounts)
+            self._pass_time(accounts, at_ns)
+            asked = [each for each in accounts if each[1] not in admission.graced]
+            kinds = UNPAID_KINDS if admission.is_free else CALL_KINDS
+            used = {kind: past for kind, past in USED_KINDS.items() if kind in kinds}
+            refusal = tightest(asked, Mode.ENFORCE, used)
             if refusal is None and self.is_reserving:
-                refusal = without_room(accounts, Mode.ENFORCE, Hold(0, 0))
+                refusal = without_room(asked, Mode.ENFORCE, Hold(0, 0), kinds=kinds)
                 refusal = refusal and replace(refusal, hold=admission.hold)
             if refusal is not None:
+                refusal = replace(refusal, notices=notices)
                 refusal.account.denied += 1
         return refusal or notices
 
@@ -248,20 +300,8 @@ class Engine:
         Returns:
             One notice for each limit that was raised.
         """
-        notices: list[Notice] = []
         with self.ledger.lock:
-            for each, account in accounts:
-                if account.scope == run.scope and kind in account.limits.by_kind:
-                    if budget is not None and each.name != budget:
-                        continue
-                    account.limits = account.limits.raised(kind, by)
-                    account.limits.rearm(account)
-                    limit, usage = account.limits.by_kind[kind], account.usage(kind)
-                    ratio = Decimal(usage) / limit if limit else Decimal(1)
-                    notices.append(
-                        Notice(NoticeKind.EXTENDED, each, account, kind, limit, usage, ratio)
-                    )
-        return notices
+            return raise_limits(self.ledger, accounts, run, kind, by, budget)
 
     def _asked(self, accounts: Accounts, attempt: Attempt) -> Accounts:
         """The accounts that a call is asked of: those with grace left let it wrap up."""
@@ -278,9 +318,20 @@ class Engine:
 
     def _add(self, accounts: Accounts, charge: Charge, at_ns: int) -> Sequence[Notice]:
         notices: Sequence[Notice] = ()
+        part, amounts = part_of(charge), amounts_of(charge)
         for _, account in accounts:
-            account.add(charge, at_ns)
-            if account.limits.have_news(account):
+            account.add(charge, part, amounts, at_ns)
+            marks = account.marks
+            if (
+                account.cost_pusd >= marks.cost_pusd
+                or account.tokens >= marks.tokens
+                or account.calls >= marks.calls
+                or account.elapsed_ns >= marks.elapsed_ns
+                or (
+                    account.classes is not None
+                    and any(map(int.__ge__, account.classes, marks.classes))
+                )
+            ):
                 notices = [*notices, *account.limits.tell(account)]
         return notices
 
@@ -295,21 +346,34 @@ class Engine:
             account.graced += 1
         notices: Sequence[Notice] = ()
         for budget, account in accounts:
-            account.count(at_ns, calls=1)
+            if account.entries is None:
+                account.calls += 1
+            else:
+                account.count(at_ns, calls=1)
             account.in_flight += 1
             if hold is not None and budget.reserve:
                 _hold(account, hold, 1)
-            if account.limits.have_news(account):
+            marks = account.marks
+            if account.calls >= marks.calls or account.elapsed_ns >= marks.elapsed_ns:
                 notices = [*notices, *account.limits.tell(account)]
-        return Admission(accounts, at_ns, audited, notices, hold, is_in_flight=True, graced=graced)
+        return Admission(
+            accounts,
+            at_ns,
+            audited,
+            notices,
+            hold,
+            is_in_flight=True,
+            graced=graced,
+            is_free=attempt.is_free,
+            forks=self.ledger.forks,
+        )
 
     def _end(self, admission: Admission) -> None:
         """Drop what is held or estimated for a call; done once, however often it is settled."""
         hold, estimate = admission.hold, admission.estimate
-        if admission.is_in_flight:
+        if admission.is_in_flight and admission.forks == self.ledger.forks:
             for budget, account in admission.accounts:
-                # Not below zero: what a forked child reads to its end was begun by its parent.
-                account.in_flight = max(0, account.in_flight - 1)
+                account.in_flight -= 1
                 if hold is not None and budget.reserve:
                     _hold(account, hold, -1)
         if estimate is not None:
@@ -320,19 +384,9 @@ class Engine:
 
 
 def _hold(account: Account, hold: Hold, sign: int) -> None:
-    account.held_pusd = max(0, account.held_pusd + sign * hold.cost_pusd)
-    account.held_tokens = max(0, account.held_tokens + sign * hold.tokens)
+    account.held_pusd += sign * hold.cost_pusd
+    account.held_tokens += sign * hold.tokens
     held = account.held_classes
     if held is not None:
-        held[0] = max(0, held[0] + sign * hold.input_tokens)
-        held[1] = max(0, held[1] + sign * hold.output_tokens)
-
-
-def _passed(accounts: Accounts, attempt: Attempt) -> Sequence[Account]:
-    """The accounts with grace left that would refuse a call that wraps up."""
-    return [
-        account
-        for budget, account in accounts
-        if account.graced < budget.grace
-        and refusal_of([(budget, account)], budget.mode, attempt) is not None
-    ]
+        held[0] += sign * hold.input_tokens
+        held[1] += sign * hold.output_tokens

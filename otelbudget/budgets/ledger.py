@@ -6,9 +6,16 @@ from threading import RLock
 from typing import TYPE_CHECKING
 
 from otelbudget.budgets.config import LimitKind
-from otelbudget.budgets.rolling import Entries, Entry
+from otelbudget.budgets.rolling import Entries
 from otelbudget.budgets.scopes import Scope
-from otelbudget.budgets.spent import TOKEN_CLASSES, Amounts, Part, Spent, amounts_of
+from otelbudget.budgets.spent import (
+    TOKEN_CLASSES,
+    Amounts,
+    Part,
+    Spent,
+    amounts_of,
+    part_of,
+)
 from otelbudget.pricing.billing import Charge
 
 if TYPE_CHECKING:
@@ -47,24 +54,22 @@ class Account:
             that it had told of the same tokens.
         warned: How many of the budget's warning thresholds have been reported, by limit kind.
         exceeded: The limits that were used up and reported.
-        asked: Whether the application was asked about a stop of which nobody had been told.
+        asked: The limits that had no room left for a call, of which the application was told.
         spent: What was spent on what, and the latest calls.
         entries: What was used when, where the window rolls; else None.
         is_kept: It is in the ledger; an account in use is put back when it was dropped.
+        is_used: It was used since the ledger looked for one to drop.
+        is_closed: Model calls are refused: a limit is used up, or one on tools was passed.
+        marks: The usages from which on it must be looked at; below them nothing changes.
         seen: Usages when somebody who watches it looked last.
         seen_at: When they had changed last, on that one's clock.
-        cost_mark: Pico-USD below which there is nothing to report.
-        tokens_mark: Tokens below which there is nothing to report.
-        calls_mark: Calls below which there is nothing to report.
     """
 
     __slots__ = (
         "asked",
         "calls",
-        "calls_mark",
         "classes",
         "corrected",
-        "cost_mark",
         "cost_pusd",
         "denied",
         "elapsed_ns",
@@ -77,15 +82,17 @@ class Account:
         "held_pusd",
         "held_tokens",
         "in_flight",
+        "is_closed",
         "is_kept",
+        "is_used",
         "key",
         "limits",
+        "marks",
         "seen",
         "seen_at",
         "spent",
         "started_at",
         "tokens",
-        "tokens_mark",
         "tool_calls",
         "warned",
     )
@@ -103,14 +110,15 @@ class Account:
         self.corrected = 0
         self.warned: dict[LimitKind, int] | None = None
         self.exceeded: tuple[LimitKind, ...] = ()
-        self.asked = False
+        self.asked: tuple[LimitKind, ...] = ()
         self.spent = Spent()
         length_ns = limits.rolling_ns
         self.entries = Entries(length_ns, self.spent) if length_ns else None
-        self.is_kept = False
+        self.is_kept = self.is_used = False
+        self.is_closed = limits.leave_nothing
+        self.marks = limits.marks
         self.seen: tuple[int, ...] = ()
         self.seen_at = 0.0
-        self.cost_mark = self.tokens_mark = self.calls_mark = 0
 
     @property
     def scope(self) -> Scope:
@@ -152,71 +160,97 @@ class Account:
             case _:
                 return 0
 
+    def told(self, kind: LimitKind) -> int:
+        """How many warning thresholds of a limit kind have been reported."""
+        return self.warned.get(kind, 0) if self.warned else 0
+
+    def is_over(self, at_ns: int) -> bool:
+        """Whether nothing that it counted counts any more for calls that start at `at_ns`."""
+        if self.entries is not None:
+            return self.entries.are_over(at_ns)
+        return 0 < self.ends_at <= at_ns
+
     def pass_time(self, at_ns: int) -> None:
         """Let time come to `at_ns`: what has left a window that rolls counts no more."""
         if self.started_at:
             self.elapsed_ns = max(self.elapsed_ns, at_ns - self.started_at)
+            if self.elapsed_ns >= self.marks.elapsed_ns:
+                self.is_closed = self.limits.are_reached(self)
         if self.entries is None:
             return
         gone = self.entries.leave(at_ns)
         for entry in gone:
             self.calls -= entry.calls
             self.tool_calls -= entry.tool_calls
-            if entry.amounts:
-                self._change(tuple(-amount for amount in entry.amounts))
-        if gone and self.entries.may_tell_again:
+            self._drop(entry.amounts)
+        if self.entries.may_tell_again():
             self.limits.rearm(self)
+        elif gone and self.is_closed:
+            self.limits.look_at(self)
 
     def count(self, at_ns: int, calls: int = 0, tool_calls: int = 0) -> None:
         """Count calls that start at `at_ns`, or take them back where negative."""
-        if self.entries is not None and not self.entries.add(
-            Entry(at_ns, calls=calls, tool_calls=tool_calls)
-        ):
+        if self.entries is not None and not self.entries.count(at_ns, calls, tool_calls):
             return
-        self.calls = max(0, self.calls + calls)
-        self.tool_calls = max(0, self.tool_calls + tool_calls)
+        self.calls += calls
+        self.tool_calls += tool_calls
+        if self.is_closed and calls < 0:
+            self.limits.look_at(self)
 
-    def add(self, charge: Charge, at_ns: int) -> None:
-        """Add what one call used that started at `at_ns`."""
-        part = self.spent.add(charge)
-        if self.entries is None and self.classes is None:
-            cost = charge.list_cost_pusd
-            if cost is None:
-                cost = charge.estimated_pusd
-                self.estimated_pusd += cost
-            self.cost_pusd += cost
-            self.tokens += charge.tokens
-        else:
-            self._enter(charge, at_ns, part, 1)
+    def add(self, charge: Charge, part: Part, amounts: Amounts, at_ns: int) -> None:
+        """Add what one call used that started at `at_ns`.
+
+        Args:
+            charge: What it used.
+            part: What that is for.
+            amounts: What it adds.
+            at_ns: Its start in unix ns.
+        """
+        cost = amounts[0]
+        entries = self.entries
+        part = self.spent.add(charge, part, cost, leaves=entries is not None)
+        if entries is not None and not entries.add(at_ns, part, amounts):
+            self.spent.change(part, -cost, -1)  # it has left the window already
+            return
+        self.cost_pusd += cost
+        self.estimated_pusd += amounts[1]
+        self.tokens += amounts[2]
+        if self.classes is not None:
+            self._change_classes(amounts, 1)
 
     def subtract(self, charge: Charge, at_ns: int) -> None:
-        """Undo `add`; nothing goes below zero."""
-        self._enter(charge, at_ns, self.spent.take_back(charge), -1)
+        """Undo `add`."""
+        amounts, part = amounts_of(charge), part_of(charge)
+        self.spent.forget(charge)
+        if self.entries is None:
+            self.spent.change(part, -amounts[0], -1)
+        else:
+            counted = self.entries.subtract(at_ns, part, amounts)
+            if counted is None:  # it has left the window
+                return
+            self.spent.change(counted, -amounts[0], -1)
+        self._drop(amounts)
+        if self.is_closed:
+            self.limits.look_at(self)
 
     def take_back(self, charge: Charge, at_ns: int) -> None:
-        """Undo `add`, and the call itself; nothing goes below zero."""
+        """Undo `add`, and the call itself."""
         self.subtract(charge, at_ns)
         self.count(at_ns, calls=-1)
         self.corrected += 1
 
-    def _enter(self, charge: Charge, at_ns: int, part: Part, sign: int) -> None:
-        amounts = amounts_of(charge, sign)
-        if self.entries is not None and not self.entries.add(
-            Entry(at_ns, amounts, part, charges=sign)
-        ):
-            self.spent.change(part, -amounts[0], -sign)  # it has left the window already
-            return
-        self._change(amounts)
-
-    def _change(self, amounts: Amounts) -> None:
-        cost, estimated, tokens, *classes = amounts
-        self.cost_pusd = max(0, self.cost_pusd + cost)
-        self.estimated_pusd = max(0, self.estimated_pusd + estimated)
-        self.tokens = max(0, self.tokens + tokens)
+    # Each sum changes in one step: a span that the garbage collector ends may come in between.
+    def _drop(self, amounts: Amounts) -> None:
+        self.cost_pusd -= amounts[0]
+        self.estimated_pusd -= amounts[1]
+        self.tokens -= amounts[2]
         if self.classes is not None:
-            self.classes = [
-                max(0, was + more) for was, more in zip(self.classes, classes, strict=True)
-            ]
+            self._change_classes(amounts, -1)
+
+    def _change_classes(self, amounts: Amounts, sign: int) -> None:
+        classes = self.classes or []
+        for place in range(len(classes)):
+            classes[place] += sign * amounts[place + 3]
 
 
 class MemoryLedger:
@@ -231,51 +265,72 @@ class MemoryLedger:
         lock: Held around reading and changing accounts. It is reentrant, because the garbage
             collector can end a span in the middle of any of our own lines.
         dropped_scopes: Accounts dropped, because there were too many, that may still be needed.
+        forks: How often the process was forked on the way here.
     """
 
     def __init__(self, max_scopes: int = MAX_SCOPES) -> None:
         self.lock = RLock()
-        self.dropped_scopes = 0
+        self.dropped_scopes = self.forks = 0
+        self._now_ns = 0
         self._max_scopes = max_scopes
         self._accounts: dict[str, OrderedDict[AccountKey, Account]] = {}
 
     def renew_after_fork(self) -> None:
         """Begin anew in a forked child: the parent's threads give no lock back and end no call."""
         self.lock = RLock()
+        self.forks += 1
         for _, account in self.accounts():
             account.in_flight = account.held_pusd = account.held_tokens = 0
             account.held_classes = account.held_classes and [0, 0]
 
-    def account(self, key: AccountKey, limits: "Limits", ends_at: int = 0) -> Account:
+    def account(
+        self, key: AccountKey, limits: "Limits", ends_at: int = 0, at_ns: int = 0
+    ) -> Account:
         """The account of a scope and window, opened where there is none.
 
         Args:
             key: Name of the budget, scope, and start of the window.
             limits: The limits of a new one.
             ends_at: End of the window in unix ns, 0 where that has none or rolls.
+            at_ns: When it is used, in unix ns.
         """
-        accounts = self._accounts.get(key[0])
-        account = accounts.get(key) if accounts is not None else None
-        if accounts is not None and account is not None:
-            accounts.move_to_end(key)
+        self._now_ns = max(self._now_ns, at_ns)
+        account = self.find(key)
+        if account is not None:
+            self._order(account)
             return account
         account = Account(key, limits, ends_at)
         self.keep(account)
         return account
 
+    def find(self, key: AccountKey) -> Account | None:
+        """The account of a scope and window, None where there is none."""
+        accounts = self._accounts.get(key[0])
+        return None if accounts is None else accounts.get(key)
+
     def accounts(self) -> Iterator[tuple[str, Account]]:
         """Every account with the name of its budget, the longest unused of each first."""
-        for name, accounts in self._accounts.items():
-            for account in accounts.values():
+        for name, accounts in list(self._accounts.items()):
+            for account in list(accounts.values()):
                 yield name, account
 
     def keep(self, account: Account) -> None:
         """Keep an account, as the latest used; the one unused for longest may go."""
         accounts = self._accounts.setdefault(account.key[0], OrderedDict())
-        if len(accounts) >= self._max_scopes:
-            _, dropped = accounts.popitem(last=False)
-            dropped.is_kept = False
-            # A window that is over is needed no more.
-            self.dropped_scopes += not 0 < dropped.ends_at <= account.key[2]
+        while len(accounts) >= self._max_scopes:
+            _, oldest = accounts.popitem(last=False)
+            if oldest.is_used and not oldest.is_over(self._now_ns):
+                oldest.is_used = False
+                accounts[oldest.key] = oldest
+                continue
+            oldest.is_kept = False
+            # What counts no more is needed no more.
+            self.dropped_scopes += not oldest.is_over(self._now_ns)
         accounts[account.key] = account
         account.is_kept = True
+        self._order(account)
+
+    def _order(self, account: Account) -> None:
+        """Put an account behind all others, but one of a window that is over before them."""
+        is_over = 0 < account.ends_at <= self._now_ns
+        self._accounts[account.key[0]].move_to_end(account.key, last=not is_over)

@@ -1,8 +1,10 @@
 """When a limit is used up, has no room left, or calls for a notice."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+
+import msgspec
 
 from otelbudget.budgets.config import Budget, LimitKind, Mode
 from otelbudget.budgets.decisions import (
@@ -18,7 +20,26 @@ from otelbudget.budgets.ledger import Account
 from otelbudget.budgets.spent import TOKEN_CLASSES
 from otelbudget.budgets.windows import RollingWindow
 
-_PLAIN = frozenset({LimitKind.COST_USD, LimitKind.TOKENS, LimitKind.CALLS, LimitKind.TOOL_CALLS})
+# More than any usage: limits end at 2**63.
+_NEVER = 2**100
+
+
+class Marks(msgspec.Struct, frozen=True, gc=False):
+    """The usages of an account from which on it must be looked at: a threshold or a limit is near.
+
+    Attributes:
+        cost_pusd: Pico-USD.
+        tokens: Input and output tokens.
+        calls: Calls.
+        elapsed_ns: Nanoseconds.
+        classes: Tokens by class, in the order of `TOKEN_CLASSES`.
+    """
+
+    cost_pusd: int
+    tokens: int
+    calls: int
+    elapsed_ns: int
+    classes: tuple[int, ...]
 
 
 class Limits:
@@ -28,38 +49,48 @@ class Limits:
         budget: The budget.
         by_kind: The limits, in the units of their kinds: the budget's own, a share of them, or
             those of one tool.
+        ratio: The part of the limits of a scope that they are, where they are a share.
 
     Attributes:
         by_kind: The limits.
+        ratio: The part of the limits of a scope that they are, where they are a share.
+        marks: Where a new account must be looked at first.
         has_classes: Some limit counts a class of tokens.
         has_seconds: A limit counts seconds.
         rolling_ns: Length of a window that rolls, 0 where none does.
         is_timed: Usage changes with time alone.
+        leave_nothing: They are used up before the first call.
     """
 
     __slots__ = (
         "_budget",
-        "_calls",
         "_cost",
-        "_rare",
+        "_input_tokens",
+        "_output_tokens",
+        "_shares",
         "_thresholds",
         "_tokens",
-        "_tool_calls",
         "by_kind",
         "has_classes",
         "has_seconds",
         "is_timed",
+        "leave_nothing",
+        "marks",
+        "ratio",
         "rolling_ns",
     )
 
-    def __init__(self, budget: Budget, by_kind: Mapping[LimitKind, int]) -> None:
+    def __init__(
+        self, budget: Budget, by_kind: Mapping[LimitKind, int], ratio: Decimal | None = None
+    ) -> None:
         self._budget = budget
         self.by_kind = by_kind
+        self.ratio = ratio
+        self._shares: dict[Decimal, Limits] = {}
         self._cost = by_kind.get(LimitKind.COST_USD, _NEVER)
         self._tokens = by_kind.get(LimitKind.TOKENS, _NEVER)
-        self._calls = by_kind.get(LimitKind.CALLS, _NEVER)
-        self._tool_calls = by_kind.get(LimitKind.TOOL_CALLS, _NEVER)
-        self._rare = tuple((kind, limit) for kind, limit in by_kind.items() if kind not in _PLAIN)
+        self._input_tokens = by_kind.get(LimitKind.INPUT_TOKENS, _NEVER)
+        self._output_tokens = by_kind.get(LimitKind.OUTPUT_TOKENS, _NEVER)
         self.has_classes = not TOKEN_CLASSES.keys().isdisjoint(by_kind)
         self.has_seconds = LimitKind.SECONDS in by_kind
         window = budget.window
@@ -70,39 +101,45 @@ class Limits:
             kind: [_at_least(ratio, limit) for ratio in budget.warn_at]
             for kind, limit in by_kind.items()
         }
+        self.leave_nothing = any(limit + CALL_KINDS[kind] <= 0 for kind, limit in by_kind.items())
+        self.marks = self._marks({kind: min(self._ahead(kind, 0, 0)) for kind in by_kind})
 
     def share(self, ratio: Decimal) -> "Limits":
         """A share of the limits, rounded down; time is not shared out."""
-        shared: dict[LimitKind, int] = {
-            kind: int(ratio * limit)
-            for kind, limit in self.by_kind.items()
-            if kind is not LimitKind.SECONDS
-        }
-        return Limits(self._budget, shared)
+        if ratio not in self._shares:
+            shared: dict[LimitKind, int] = {
+                kind: part_of_limit(ratio, limit)
+                for kind, limit in self.by_kind.items()
+                if kind is not LimitKind.SECONDS
+            }
+            self._shares[ratio] = Limits(self._budget, shared, ratio)
+        return self._shares[ratio]
 
     def raised(self, kind: LimitKind, by: int) -> "Limits":
         """The limits with one of them raised."""
-        return Limits(self._budget, {**self.by_kind, kind: self.by_kind[kind] + by})
+        return Limits(self._budget, {**self.by_kind, kind: self.by_kind[kind] + by}, self.ratio)
 
     def are_reached(self, account: Account) -> bool:
         """Whether a model call is refused: some limit is used up, or one on tools was passed."""
-        return (
-            account.cost_pusd >= self._cost
-            or account.tokens >= self._tokens
-            or account.calls >= self._calls
-            or account.tool_calls > self._tool_calls
-            or (
-                bool(self._rare) and any(account.usage(kind) >= limit for kind, limit in self._rare)
-            )
+        return any(
+            account.usage(kind) >= limit + CALL_KINDS[kind] for kind, limit in self.by_kind.items()
         )
 
-    def have_news(self, account: Account) -> bool:
-        """Whether `tell` may have something to say."""
+    def have_room(self, account: Account, hold: Hold) -> bool:
+        """Whether a hold fits beside what was used and what is held."""
+        if (
+            account.cost_pusd + account.held_pusd + hold.cost_pusd > self._cost
+            or account.tokens + account.held_tokens + hold.tokens > self._tokens
+        ):
+            return False
+        classes, held = account.classes, account.held_classes
         return (
-            account.cost_pusd >= account.cost_mark
-            or account.tokens >= account.tokens_mark
-            or account.calls >= account.calls_mark
-            or bool(self._rare)
+            classes is None
+            or held is None
+            or (
+                classes[0] + held[0] + hold.input_tokens <= self._input_tokens
+                and classes[1] + held[1] + hold.output_tokens <= self._output_tokens
+            )
         )
 
     def tell(self, account: Account) -> Sequence[Notice]:
@@ -110,50 +147,69 @@ class Limits:
         notices: list[Notice] = []
         budget = self._budget
         for kind, limit in self.by_kind.items():
-            usage = account.usage(kind)
-            reached = sum(usage >= threshold for threshold in self._thresholds[kind])
-            account.warned = account.warned or {}
-            told = account.warned.get(kind, 0)
+            usage, told = account.usage(kind), account.told(kind)
+            reached = self._reached(kind, usage)
             notices.extend(
                 _notice(NoticeKind.WARNING, budget, account, kind, ratio)
                 for ratio in budget.warn_at[told:reached]
             )
-            account.warned[kind] = max(reached, told)
+            if reached > told:
+                account.warned = {**(account.warned or {}), kind: reached}
             if usage >= limit and kind not in account.exceeded:
                 exceeded = _notice(NoticeKind.EXCEEDED, budget, account, kind, Decimal(1))
                 exceeded = replace(exceeded, is_repeated=bool(account.exceeded))
                 account.exceeded = (*account.exceeded, kind)
                 notices.append(exceeded)
-        account.cost_mark = self._next(LimitKind.COST_USD, account)
-        account.tokens_mark = self._next(LimitKind.TOKENS, account)
-        account.calls_mark = self._next(LimitKind.CALLS, account)
+        self.look_at(account)
         if notices and account.entries is not None:
             account.entries.note_told()
         return notices
+
+    def look_at(self, account: Account) -> None:
+        """Note whether the account is closed, and when it must be looked at again."""
+        account.is_closed = self.are_reached(account)
+        account.marks = self._marks(
+            {
+                kind: min(self._ahead(kind, account.usage(kind), account.told(kind)))
+                for kind in self.by_kind
+            }
+        )
 
     def rearm(self, account: Account) -> None:
         """Let what is no longer reached be told of again, once it is reached anew."""
         account.exceeded = tuple(
             kind for kind in account.exceeded if account.usage(kind) >= self.by_kind[kind]
         )
-        for kind, told in (account.warned or {}).items():
-            thresholds = self._thresholds.get(kind, ())
-            reached = sum(account.usage(kind) >= threshold for threshold in thresholds)
-            account.warned = {**(account.warned or {}), kind: min(told, reached)}
-        account.asked = account.asked and bool(account.exceeded)
-        account.cost_mark = account.tokens_mark = account.calls_mark = 0
+        account.warned = {
+            kind: min(told, self._reached(kind, account.usage(kind)))
+            for kind, told in (account.warned or {}).items()
+        } or None
+        account.asked = ()
+        self.look_at(account)
 
-    def _next(self, kind: LimitKind, account: Account) -> int:
-        """The usage at which there is something to tell again."""
-        if kind not in self._thresholds:
-            return _NEVER
-        told = (account.warned or {}).get(kind, 0)
-        end = _NEVER if kind in account.exceeded else self.by_kind[kind]
-        return min((end, *self._thresholds[kind][told:]))
+    def _reached(self, kind: LimitKind, usage: int) -> int:
+        """How many warning thresholds a usage has reached."""
+        return sum(usage >= threshold for threshold in self._thresholds[kind])
+
+    def _ahead(self, kind: LimitKind, usage: int, told: int) -> Sequence[int]:
+        """The usages of a kind at which there is something to tell, or at which it closes."""
+        limit = self.by_kind[kind]
+        return (limit if usage < limit else _NEVER, *self._thresholds[kind][told:])
+
+    def _marks(self, by_kind: Mapping[LimitKind, int]) -> Marks:
+        return Marks(
+            by_kind.get(LimitKind.COST_USD, _NEVER),
+            by_kind.get(LimitKind.TOKENS, _NEVER),
+            by_kind.get(LimitKind.CALLS, _NEVER),
+            by_kind.get(LimitKind.SECONDS, _NEVER),
+            tuple(by_kind.get(kind, _NEVER) for kind in TOKEN_CLASSES),
+        )
 
 
-# More than any usage: limits end at 2**63.
-_NEVER = 2**100
+def part_of_limit(ratio: Decimal, limit: int) -> int:
+    """A share of a limit or of what it is raised by, exact and rounded down."""
+    numerator, denominator = ratio.as_integer_ratio()
+    return numerator * limit // denominator
 
 
 def _at_least(ratio: Decimal, limit: int) -> int:
@@ -183,18 +239,14 @@ def tightest(accounts: Accounts, mode: Mode, past: Mapping[LimitKind, int]) -> R
         mode: Mode of the budgets that are asked.
         past: The kinds of limits that refuse, and how far past a limit a usage must be.
     """
-    worst: Refusal | None = None
-    worst_ratio = Decimal(-1)
-    for budget, account in accounts:
-        if budget.mode is not mode:
-            continue
-        for kind, limit in account.limits.by_kind.items():
-            usage = account.usage(kind)
-            if kind in past and usage >= limit + past[kind]:
-                ratio = Decimal(usage) / limit if limit else Decimal("Infinity")
-                if ratio > worst_ratio:
-                    worst, worst_ratio = Refusal(budget, account, kind), ratio
-    return worst
+    over = (
+        (usage, limit, Refusal(budget, account, kind))
+        for budget, account in accounts
+        if budget.mode is mode
+        for kind, limit in account.limits.by_kind.items()
+        if kind in past and (usage := account.usage(kind)) >= limit + past[kind]
+    )
+    return _furthest(over)
 
 
 def without_room(
@@ -208,33 +260,53 @@ def without_room(
         hold: What would be held.
         kinds: The kinds of limits that refuse.
     """
-    worst: Refusal | None = None
-    worst_ratio = Decimal(-1)
-    for budget, account in accounts:
-        if budget.mode is not mode or not budget.reserve:
-            continue
-        for kind, limit in account.limits.by_kind.items():
-            taken = account.usage(kind) + account.held(kind) + hold.amount(kind)
-            if kind in kinds and taken > limit:
-                ratio = Decimal(taken) / limit if limit else Decimal("Infinity")
-                if ratio > worst_ratio:
-                    worst, worst_ratio = Refusal(budget, account, kind, hold), ratio
-    return worst
+    over = (
+        (taken, limit, Refusal(budget, account, kind, hold))
+        for budget, account in accounts
+        if budget.mode is mode and budget.reserve
+        for kind, limit in account.limits.by_kind.items()
+        if kind in kinds
+        and (taken := account.usage(kind) + account.held(kind) + hold.amount(kind)) > limit
+    )
+    return _furthest(over)
+
+
+def _furthest(over: Iterable[tuple[int, int, Refusal]]) -> Refusal | None:
+    """The first of the refusals with the highest ratio of usage to limit; ints, so it is exact."""
+    worst: tuple[int, int, Refusal] | None = None
+    for usage, limit, refusal in over:
+        # A limit of 0 is infinitely far over, and none is further.
+        if worst is None or (worst[1] and (not limit or usage * worst[1] > worst[0] * limit)):
+            worst = usage, limit, refusal
+    return worst and worst[2]
 
 
 def refusal_of(accounts: Accounts, mode: Mode, attempt: Attempt) -> Refusal | None:
     """The tightest limit among the budgets of one mode that leaves no room for a call."""
-    kinds: Mapping[LimitKind, int] = UNPAID_KINDS if attempt.is_free else CALL_KINDS
+    hold = attempt.hold
     for budget, account in accounts:
-        if budget.mode is mode and account.limits.are_reached(account):
-            refusal = tightest(accounts, mode, kinds)
-            if refusal is not None:
-                return replace(refusal, at_ns=attempt.at_ns)
+        if budget.mode is mode and (
+            account.is_closed
+            or (hold is not None and budget.reserve and not account.limits.have_room(account, hold))
+        ):
             break
-    if attempt.hold is None:
+    else:
         return None
-    refusal = without_room(accounts, mode, attempt.hold, kinds=kinds)
+    kinds: Mapping[LimitKind, int] = UNPAID_KINDS if attempt.is_free else CALL_KINDS
+    refusal = tightest(accounts, mode, kinds)
+    if refusal is None and hold is not None:
+        refusal = without_room(accounts, mode, hold, kinds=kinds)
     return refusal and replace(refusal, at_ns=attempt.at_ns)
+
+
+def passed_by(accounts: Accounts, attempt: Attempt) -> Sequence[Account]:
+    """The accounts with grace left that would refuse a call that wraps up."""
+    return [
+        account
+        for budget, account in accounts
+        if account.graced < budget.grace
+        and refusal_of([(budget, account)], budget.mode, attempt) is not None
+    ]
 
 
 def _notice(

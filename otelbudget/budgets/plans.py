@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from otelbudget.budgets.config import Budget, LimitKind
 from otelbudget.budgets.ledger import Account, AccountKey, MemoryLedger
 from otelbudget.budgets.limits import Limits
-from otelbudget.budgets.scopes import RUN, Place, RunScope, Scope
+from otelbudget.budgets.scopes import RUN, Place, Scope
 from otelbudget.budgets.windows import CalendarWindow, RollingWindow
 from otelbudget.genai import semconv
 
@@ -29,10 +29,6 @@ class Plan:
         self.budget = budget
         self.rolls = isinstance(budget.window, RollingWindow)
         self._limits = Limits(budget, budget.limits)
-        self._shares = {
-            key: {value: self._limits.share(ratio) for value, ratio in ratios.items()}
-            for key, ratios in budget.shares.items()
-        }
         self.tool_limits = {
             tool: Limits(budget, {LimitKind.TOOL_CALLS: limit})
             for tool, limit in budget.tool_limits.items()
@@ -57,13 +53,17 @@ class Plan:
         self, ledger: MemoryLedger, place: Place, at_ns: int
     ) -> Iterator[tuple[Budget, Account]]:
         """The accounts of a place: of each of its scopes, and of its shares of them."""
+        shares = [
+            ((key, value), ratios[value])
+            for key, ratios in self.budget.shares.items()
+            if (value := place.value(key)) in ratios
+        ]
         for scope in self._scopes(place):
-            yield self._account(ledger, scope, at_ns, self._limits)
-            for key, shares in self._shares.items():
-                value = place.value(key)
-                if value in shares:
-                    part = (*scope, (key, value))
-                    yield self._account(ledger, part, at_ns, shares[value])
+            whole = self._account(ledger, scope, at_ns, self._limits)
+            yield whole
+            for part, ratio in shares:
+                # Of the limits that the scope has by now: they may have been raised.
+                yield self._account(ledger, (*scope, part), at_ns, whole[1].limits.share(ratio))
 
     def tool_accounts(
         self, ledger: MemoryLedger, place: Place, at_ns: int, tool: str
@@ -79,7 +79,7 @@ class Plan:
         start, end = self.window_at(at_ns)
         is_windowed = end != FOREVER
         key: AccountKey = (self.budget.name, scope, start if is_windowed else 0)
-        account = ledger.account(key, limits, end if is_windowed else 0)
+        account = ledger.account(key, limits, end if is_windowed else 0, at_ns)
         if limits.has_seconds and not account.started_at:
             account.started_at = at_ns
         return self.budget, account
@@ -91,8 +91,7 @@ class Plan:
             return [run.scope for run in place.runs if run.tier == self.budget.name]
         if RUN not in per:
             return [tuple((key, place.value(key)) for key in per)]
-        return [_scope_in(per, place, run) for run in place.runs]
-
-
-def _scope_in(per: Sequence[str], place: Place, run: RunScope) -> Scope:
-    return tuple(run.scope[0] if key == RUN else (key, place.value(key)) for key in per)
+        return [
+            tuple(run.scope[0] if key == RUN else (key, place.value(key)) for key in per)
+            for run in place.runs
+        ]

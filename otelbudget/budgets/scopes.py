@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from otelbudget.budgets.config import Budget
 from otelbudget.genai import semconv
 
 NONE = "(none)"
@@ -51,12 +52,14 @@ class RunScope(NamedTuple):
         tier: The tier that it asked for, or None.
         is_trace: It was not opened by name: its trace is the run.
         values: Values of keys that hold for all of it.
+        budget: A budget of its own, that no other run has.
     """
 
     id: str
     tier: str | None = None
     is_trace: bool = False
     values: tuple[tuple[str, str], ...] = ()
+    budget: Budget | None = None
 
     @property
     def scope(self) -> Scope:

@@ -1,6 +1,7 @@
 """What was spent on what, for those who ask where the money went."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from otelbudget.budgets.config import LimitKind
 from otelbudget.genai.usage import TokenUsage
@@ -27,33 +28,37 @@ OTHERS: Part = ("(other models)", "(other agents)", "(other operations)")
 Amounts = tuple[int, ...]
 """Pico-USD, the estimated part of it, tokens, and tokens by class."""
 
+NOTHING: Amounts = (0,) * (3 + len(TOKEN_CLASSES))
+
 _NO_USAGE = TokenUsage(0, 0)
 
 
-def amounts_of(charge: Charge, sign: int = 1) -> Amounts:
-    """What a charge adds to an account, or takes back where `sign` is -1."""
-    cost = charge.list_cost_pusd
-    estimated = charge.estimated_pusd if cost is None else 0
+def amounts_of(charge: Charge) -> Amounts:
+    """What a charge adds to an account."""
+    cost, estimated = charge.list_cost_pusd, 0
+    if cost is None:
+        cost = estimated = charge.estimated_pusd
     usage = charge.usage or _NO_USAGE
     return (
-        sign * (estimated if cost is None else cost),
-        sign * estimated,
-        sign * charge.tokens,
-        sign * usage.input_tokens,
-        sign * usage.output_tokens,
-        sign * usage.cache_read_input_tokens,
-        sign * usage.cache_write_input_tokens,
-        sign * usage.reasoning_output_tokens,
+        cost,
+        estimated,
+        charge.tokens,
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cache_read_input_tokens,
+        usage.cache_write_input_tokens,
+        usage.reasoning_output_tokens,
     )
 
 
 def part_of(charge: Charge) -> Part:
     """What a charge is for."""
-    return (
-        charge.model or "(unnamed)",
-        charge.agent or "(unnamed)",
-        charge.operation or "(unnamed)",
-    )
+    return _part(charge.model, charge.agent, charge.operation)
+
+
+@lru_cache(256)  # one object for the accounts of all traces
+def _part(model: str | None, agent: str | None, operation: str | None) -> Part:
+    return model or "(unnamed)", agent or "(unnamed)", operation or "(unnamed)"
 
 
 class Spent:
@@ -72,18 +77,35 @@ class Spent:
         self.parts: dict[Part, list[int]] = {}
         self.latest: tuple[Charge, ...] = ()
 
-    def add(self, charge: Charge) -> Part:
-        """Add what one call used; the part it is counted in."""
-        self.latest = (charge, *self.latest[: _MAX_LATEST - 1])
-        return self.change(part_of(charge), charge.counted_pusd, 1)
+    def add(self, charge: Charge, part: Part, cost_pusd: int, *, leaves: bool) -> Part:
+        """Add what one call used.
 
-    def take_back(self, charge: Charge) -> Part:
-        """Undo `add`; the part it is counted in."""
+        Args:
+            charge: What it used.
+            part: What that is for.
+            cost_pusd: Its cost in pico-USD.
+            leaves: It leaves again, with a window that rolls and knows in which part it is.
+
+        Returns:
+            The part it is counted in, or the one for all others.
+        """
+        self.latest = (charge, *self.latest[: _MAX_LATEST - 1])
+        spent = self.parts.get(part)
+        if spent is None:
+            # Where nothing leaves, a part stays one of the others as long as there are others, so
+            # that what is taken back is known to be there.
+            is_other = not leaves and OTHERS in self.parts
+            return self.change(OTHERS if is_other else part, cost_pusd, 1)
+        spent[0] += cost_pusd
+        spent[1] += 1
+        return part
+
+    def forget(self, charge: Charge) -> None:
+        """Take a charge from the latest."""
         self.latest = tuple(each for each in self.latest if each is not charge)
-        return self.change(part_of(charge), -charge.counted_pusd, -1)
 
     def change(self, part: Part, cost_pusd: int, calls: int) -> Part:
-        """Add to a part; nothing goes below zero, and a part without calls goes.
+        """Add to a part, or take from it; one without calls goes.
 
         Returns:
             The part, or the one for all others.
@@ -92,12 +114,10 @@ class Spent:
         if spent is None:
             if len(self.parts) >= _MAX_PARTS or calls < 0:
                 part = OTHERS
-            if calls < 0 and part not in self.parts:
-                return part
             spent = self.parts.setdefault(part, [0, 0])
-        spent[0] = max(0, spent[0] + cost_pusd)
+        spent[0] += cost_pusd
         spent[1] += calls
-        if spent[1] <= 0:
+        if not spent[1]:
             del self.parts[part]
         return part
 

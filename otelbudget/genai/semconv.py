@@ -22,6 +22,7 @@ CALL_ID = "otelbudget.call.id"
 CALL_START = "otelbudget.call.start_time_unix_nano"
 CALL_RELEASED = "otelbudget.call.released"
 CALL_EVENT = "otelbudget.call"
+COST_USD = "otelbudget.cost_usd"
 WEB_SEARCHES = "otelbudget.web_searches"
 EXCEEDED_EVENT = "otelbudget.exceeded"
 DENIED_EVENT = "otelbudget.denied"
@@ -30,15 +31,21 @@ UNKNOWN_PRICE_EVENT = "otelbudget.unknown_price"
 LIMIT_KIND = "otelbudget.limit.kind"
 LIMIT = "otelbudget.limit"
 USAGE = "otelbudget.usage"
+THRESHOLD = "otelbudget.threshold"
+WINDOW = "otelbudget.window"
 SCOPE_PREFIX = "otelbudget.scope."
 RUN_ID = "otelbudget.run.id"
 OUTER_RUN_IDS = "otelbudget.run.outer_ids"
 OUTER_TIERS = "otelbudget.run.outer_tiers"
+SCOPE_PREFIXES = (SCOPE_PREFIX, "otelbudget.run.", TIER)
+"""What says where a call belongs."""
 WRAP_UP = "otelbudget.wrap_up"
 ESTIMATED_INPUT_TOKENS = "otelbudget.estimated_input_tokens"
 ESTIMATED_OUTPUT_TOKENS = "otelbudget.estimated_output_tokens"
 DENIED_COUNT = "otelbudget.denied.count"
+DENIED_CHECKS = "otelbudget.denied.checks"
 EXTENDED_EVENT = "otelbudget.extended"
+EXTENDED_BY = "otelbudget.extended.by"
 TOOL_EVENT = "otelbudget.tool"
 
 
@@ -60,10 +67,16 @@ METRIC_DENIED = "otelbudget.denied"
 METRIC_CORRECTED = "otelbudget.calls.corrected"
 METRIC_LIMIT = "otelbudget.limit"
 METRIC_USAGE = "otelbudget.usage"
+METRIC_HELD = "otelbudget.held"
+METRIC_EVENTS = "otelbudget.events"
 
 # --- the current conventions ----------------------------------------------------------------------
 
 SERVICE_NAME = "service.name"
+TENANT_ID = "tenant.id"
+SERVICE_INSTANCE_ID = "service.instance.id"
+HOST_NAME = "host.name"
+PROCESS_PID = "process.pid"
 OPERATION_NAME = "gen_ai.operation.name"
 PROVIDER_NAME = "gen_ai.provider.name"
 REQUEST_MAX_TOKENS = "gen_ai.request.max_tokens"
@@ -122,6 +135,8 @@ FRAMEWORK_PROVIDERS = frozenset(
 )
 
 BEDROCK = "aws.bedrock"
+PROVIDER_OF = {"aws": BEDROCK, "google": "gcp.gemini", "mistral": "mistral_ai", "x-ai": "x_ai"}
+"""The conventions' words for providers that the price book calls otherwise."""
 EMBEDDINGS_OPERATION = "embeddings"
 EXECUTE_TOOL_OPERATION = "execute_tool"
 REQUEST_KEYS = frozenset({REQUEST_MODEL, PROVIDER_NAME, OPERATION_NAME})

@@ -87,6 +87,8 @@ class ModelCall(msgspec.Struct, frozen=True, gc=False):
         conversation: Id of the conversation or session, None where not given.
         user: Id of the user, None where not given.
         faults: Attributes whose value is no count of tokens and was ignored.
+        list_cost_pusd: What the application states as its list cost, in pico-USD; None: its tokens
+            are priced.
     """
 
     provider: str | None = None
@@ -104,6 +106,7 @@ class ModelCall(msgspec.Struct, frozen=True, gc=False):
     conversation: str | None = None
     user: str | None = None
     faults: tuple[str, ...] = ()
+    list_cost_pusd: int | None = None
 
     @property
     def model(self) -> str | None:

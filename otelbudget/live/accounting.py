@@ -1,22 +1,21 @@
 """What one processor keeps: engine, prices and span links, and how a call goes through them."""
 
-import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 
-from otelbudget.budgets.config import LimitKind, Mode
-from otelbudget.budgets.decisions import Admission, Attempt, Hold, Notice, Refusal
+from otelbudget.budgets.config import Mode
+from otelbudget.budgets.decisions import Admission, Notice
 from otelbudget.budgets.engine import Engine
-from otelbudget.budgets.scopes import Place
+from otelbudget.budgets.runs import RunAccounts
 from otelbudget.genai import counting, semconv
 from otelbudget.genai.usage import ModelCall, TokenUsage
-from otelbudget.live.current import IS_WRAPPING_UP
+from otelbudget.live.callbacks import Caller
 from otelbudget.live.emitter import Emitter
 from otelbudget.live.estimates import Estimate, Estimator
+from otelbudget.live.news import News
 from otelbudget.live.places import Places
-from otelbudget.live.processes import tell_forked
 from otelbudget.live.request import Request
-from otelbudget.live.spans import MAX_LINKS, MAX_TRACES, Link, OpenTrace, SpanLinks
+from otelbudget.live.spans import Link, OpenTrace, SpanLinks
 from otelbudget.live.told import Changes, ResponseTwins, Told, Verdicts
 from otelbudget.pricing.billing import Charge, UnknownModel, bill
 from otelbudget.pricing.book import PriceBook
@@ -36,11 +35,12 @@ class Accounting:
         emitter: Tells the user.
         links: Spans and gated calls; held with `lock`.
         places: Finds what calls belong to.
-        matched_by_usage: Spans that were taken for a call already told of by usage and time only.
+        news: Tells what is otherwise only counted.
+        caller: Calls the application before a stop.
         corrected: Charges that were taken back.
         lock: Held around every use of `links` and of the ledger; reentrant.
         clock: Unix nanoseconds.
-        on_notice: Called with each notice before it is told, without the lock; or None.
+        on_notice: Called with each notice after it was told, without the lock; or None.
     """
 
     def __init__(
@@ -53,16 +53,16 @@ class Accounting:
         clock: Callable[[], int],
     ) -> None:
         self.engine = engine
+        engine.runs = engine.runs or RunAccounts()
         self.emitter = emitter
         self._metrics = emitter.metrics
         self.links = SpanLinks(clock)
+        self.links.on_quiet = emitter.trace_ended if emitter.has_audit_log else None
         self.places = Places(engine.keys)
-        self.matched_by_usage = 0
+        self.news = News(emitter, self.links, engine.ledger)
+        self.caller = Caller(engine.ledger, emitter)
         self.corrected = 0
-        self._told_overflow = self._told_dropped = 0
-        self._has_news = False
         self._process = os.getpid()
-        self._forked_from: int | None = None
         self.lock = engine.ledger.lock
         self.clock = clock
         self._latest_ns = 0
@@ -81,26 +81,9 @@ class Accounting:
             self._latest_ns = max(self.clock(), self._latest_ns + 1)
             return self._latest_ns
 
-    def admit(
-        self, place: Place, request: Request, hold: Hold | None = None
-    ) -> Admission | Refusal:
-        """Decide about a call that is about to start."""
-        if self._has_news:
-            self._tell_news()
-        is_wrap_up, engine = IS_WRAPPING_UP.get(), self.engine
-        with self.lock:
-            at_ns = self.now()
-            accounts = engine.accounts(place, at_ns)
-            decision = engine.admit(accounts, Attempt(at_ns, hold, is_wrap_up=is_wrap_up))
-            if (
-                isinstance(decision, Refusal)
-                and decision.kind is LimitKind.COST_USD
-                and self._book.is_free(request.provider, request.model, at_ns)
-            ):
-                decision.account.denied -= 1
-                free = Attempt(at_ns, hold, is_free=True, is_wrap_up=is_wrap_up)
-                decision = engine.admit(accounts, free)
-        return decision
+    def is_free(self, request: Request, at_ns: int) -> bool:
+        """Whether a request is known to cost nothing."""
+        return self._book.is_free(request.provider, request.model, at_ns)
 
     def estimate(self, request: Request, told: TokenUsage | None = None) -> Estimate:
         """What a request may use at most, with what a broken answer told of it."""
@@ -136,7 +119,16 @@ class Accounting:
             self.engine.release(admission)
         return changes
 
-    def end_gated(self, told: Told, admission: Admission) -> Changes:
+    def record(self, told: Told) -> Changes | None:
+        """Charge a call that was made already; None where what has its id is charged.
+
+        Called with the lock held.
+        """
+        if told.response_id is not None and self._responses.knows(told):
+            return None
+        return self._apply({told: True}) if told.call.usage is None else self.end_gated(told)
+
+    def end_gated(self, told: Told, admission: Admission | None = None) -> Changes:
         """Charge a gated call, now that its usage is known. Called with the lock held."""
         self._estimator.learn(told.call)
         link = self.links.link(told.trace_id, told.span_id)
@@ -180,11 +172,7 @@ class Accounting:
 
     def tell(self, changes: Changes | None) -> None:
         """Tell the user what changed. Called without the lock: log handlers may call models."""
-        ledger = self.engine.ledger
-        has_dropped = self._told_dropped != ledger.dropped_scopes
-        if self._has_news or has_dropped or self.links.overflow != self._told_overflow:
-            self._told_dropped = ledger.dropped_scopes
-            self._tell_news()
+        self.news.tell()
         if changes is None:
             return
         if changes.corrected:
@@ -195,42 +183,22 @@ class Accounting:
         self.tell_notices(changes.notices)
 
     def tell_notices(self, notices: Sequence[Notice]) -> None:
-        """Tell the user what budgets have to say. Called without the lock."""
+        """Tell the user what budgets have to say. Called without the lock.
+
+        The application comes before what ends calls in flight: it may extend what is used up.
+        """
+        if not notices:
+            return
+        self.emitter.tell(notices)
+        self.caller.tell(notices)
         if self.on_notice is not None:
             for notice in notices:
                 self.on_notice(notice)
-        self.emitter.tell(notices)
 
-    def _tell_news(self) -> None:
-        """Log what is otherwise only counted, once per cause."""
-        self._has_news = False
-        self._told_overflow = self.links.overflow
-        if self._forked_from is not None:
-            tell_forked(self.emitter, self._forked_from)
-            self._forked_from = None
-        if self._told_overflow:
-            self.emitter.once(
-                "overflow",
-                "More spans were open or kept than otelbudget links (%d in a trace, %d traces), so "
-                "spans that repeat the usage of others may be charged too; see processor.stats.",
-                MAX_LINKS,
-                MAX_TRACES,
-            )
-        if self.matched_by_usage:
-            self.emitter.once(
-                "matched by usage",
-                "A span without response id was taken for a call that a gate or another "
-                "instrumentation told of, because its time and tokens are the same; see "
-                "processor.stats.",
-                level=logging.INFO,
-            )
-        if self.engine.ledger.dropped_scopes:
-            self.emitter.once(
-                "dropped scopes",
-                "More scopes of a budget are being counted than the ledger keeps, so the one "
-                "unused for longest was dropped and starts at zero if it goes on; see "
-                "processor.stats.",
-            )
+    def provider_of(self, model: str | None) -> str:
+        """The provider that a model's name tells, "" where it tells none."""
+        price = self._book.price(None, model, self.clock())
+        return "" if price is None else semconv.PROVIDER_OF.get(price.provider, price.provider)
 
     def is_denied_model(self, provider: str | None, model: str | None) -> bool:
         """Whether a model is refused because it has no known price."""
@@ -242,12 +210,13 @@ class Accounting:
 
     def renew_after_fork(self) -> None:
         """Begin anew in a forked child, where nobody is left to give locks back or to end calls."""
-        self.engine.ledger.renew_after_fork()
+        self.engine.renew_after_fork()
         self.lock = self.engine.ledger.lock
         self.links.forget_calls()
         self.places.renew_after_fork()
-        self._forked_from, self._process = self._process, os.getpid()
-        self._has_news = True
+        self.emitter.renew_after_fork()
+        self.news.forked(self._process)
+        self._process = os.getpid()
 
     def _end_without_usage(
         self, told: Told, link: Link | None, admission: Admission | None, *, is_failed: bool
@@ -328,8 +297,7 @@ class Accounting:
         for told, counts in verdicts.items():
             if not counts and not told.is_matched:
                 told.is_matched = True
-                self.matched_by_usage += 1
-                self._has_news = True
+                self.news.matched()
 
     def _take_back(self, withdrawn: Sequence[Told]) -> Changes | None:
         if not withdrawn:
@@ -372,6 +340,7 @@ class Accounting:
         decision = None
         if admission is None:
             place = told.place or self.places.of_span(told.trace_id, None, {}, None, None)
+            self.emitter.called(place, told.agent)
             told.at_ns = told.at_ns or told.start or told.end or self.now()
             told.accounts = told.accounts or self.engine.accounts(place, told.at_ns)
             audited, notices = self.engine.charge(told.accounts, charge, told.at_ns)

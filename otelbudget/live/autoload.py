@@ -14,6 +14,7 @@ from typing import NoReturn
 from otelbudget.errors import OtelBudgetError
 
 CONFIG_VARIABLE = "OTELBUDGET_CONFIG"
+AUDIT_LOG_VARIABLE = "OTELBUDGET_AUDIT_LOG"
 
 logger = logging.getLogger("otelbudget")
 
@@ -21,6 +22,8 @@ logger = logging.getLogger("otelbudget")
 @functools.cache
 def install() -> None:
     """Watch this process by the budgets file that OTELBUDGET_CONFIG names; once.
+
+    What budgets do is written to the file that OTELBUDGET_AUDIT_LOG names, if any.
 
     Does nothing without that variable, or where OTELBUDGET_DISABLED switches otelbudget off. A
     file that is missing or wrong ends the process with one sentence and exit code 1: a program
@@ -48,9 +51,12 @@ def _install(path: str) -> None:
 
     from otelbudget.live.processor import BudgetSpanProcessor  # noqa: PLC0415
 
-    processor = BudgetSpanProcessor.from_yaml(path)
-    # Python programs that this one starts in another directory read the same file.
+    audit_log = os.environ.get(AUDIT_LOG_VARIABLE, "").strip()
+    processor = BudgetSpanProcessor.from_yaml(path, audit_log=audit_log or None)
+    # Python programs that this one starts in another directory use the same files.
     os.environ[CONFIG_VARIABLE] = str(Path(path).absolute())
+    if audit_log:
+        os.environ[AUDIT_LOG_VARIABLE] = str(Path(audit_log).absolute())
     add = getattr(trace.get_tracer_provider(), "add_span_processor", None)
     if callable(add):
         add(processor)

@@ -10,6 +10,7 @@ from opentelemetry.trace import Span
 from otelbudget.budgets.decisions import Admission
 from otelbudget.budgets.scopes import Place
 from otelbudget.genai.usage import ModelCall
+from otelbudget.live.estimates import Estimate
 from otelbudget.live.request import Request
 
 
@@ -54,6 +55,9 @@ class GatedCall:
         place: What it belongs to.
         agent: Name of the agent that makes it, None where not known.
         operation: What the application calls what it does, None where not known.
+        held: What is held for it, None where no budget reserves.
+        is_wrap_up: It wraps its run up.
+        owns_span: It is written on a span of its own, because it is made outside any.
     """
 
     call_id: str
@@ -75,6 +79,9 @@ class GatedCall:
     place: Place | None = None
     agent: str | None = None
     operation: str | None = None
+    held: Estimate | None = None
+    is_wrap_up: bool = False
+    owns_span: bool = False
 
     def filled_in(self, call: ModelCall | None, *, is_whole: bool) -> tuple[ModelCall | None, bool]:
         """What was read of it, with the usage that a span inside its gate told; is that whole.

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import aclosing
 from typing import Any, Literal, TypeVar, overload
 
-from otelbudget.errors import OtelBudgetError
+from otelbudget.errors import BudgetConfigError, BudgetExceededError, OtelBudgetError
 from otelbudget.live.gates import active
 
 Kind = Literal["call", "tool"]
@@ -44,10 +44,18 @@ def guarded(function: _Function, /) -> _Function: ...
 
 
 @overload
-def guarded(*, kind: Kind = "call") -> Callable[[_Function], _Function]: ...
+def guarded(
+    *, kind: Kind = "call", fallback: Callable[..., Any] | None = None
+) -> Callable[[_Function], _Function]: ...
 
 
-def guarded(function: Any = None, /, *, kind: Kind = "call") -> Any:
+def guarded(
+    function: Any = None,
+    /,
+    *,
+    kind: Kind = "call",
+    fallback: Callable[..., Any] | None = None,
+) -> Any:
     """Call `check` each time before a function runs.
 
     It takes functions, coroutine functions, and generators of both kinds, which are checked when
@@ -56,18 +64,66 @@ def guarded(function: Any = None, /, *, kind: Kind = "call") -> Any:
     Args:
         function: The function, where the decorator is used without arguments.
         kind: As for `check`.
+        fallback: Called with the same arguments where the check, or the function itself, raises
+            `BudgetExceededError`; its result is the result. Not for generators, whose items may
+            have been used by then.
+
+    Raises:
+        BudgetConfigError: The fallback does not go with the function.
     """
     if function is None:
-        return functools.partial(_guard, kind=kind)
-    return _guard(function, kind=kind)
+        return functools.partial(_guard, kind=kind, fallback=fallback)
+    return _guard(function, kind=kind, fallback=fallback)
 
 
-def _guard(function: Callable[..., Any], *, kind: Kind) -> Callable[..., Any]:
+def _guard(
+    function: Callable[..., Any], *, kind: Kind, fallback: Callable[..., Any] | None
+) -> Callable[..., Any]:
     wrapper = next(
         (guard for is_kind, guard in _GUARDS if is_kind(function)),
         _guard_call,
     )
-    return functools.wraps(function)(wrapper(function, kind))
+    guard = functools.wraps(function)(wrapper(function, kind))
+    return guard if fallback is None else _fall_back(guard, fallback)
+
+
+def _fall_back(guard: Callable[..., Any], fallback: Callable[..., Any]) -> Callable[..., Any]:
+    name = getattr(guard, "__qualname__", repr(guard))
+    if inspect.isgeneratorfunction(guard) or inspect.isasyncgenfunction(guard):
+        raise BudgetConfigError(
+            f"{name} is a generator, whose items may have been used before a budget stops it; "
+            "catch BudgetExceededError where they are used",
+            key="fallback",
+        )
+    if not inspect.iscoroutinefunction(guard):
+        if inspect.iscoroutinefunction(fallback):
+            raise BudgetConfigError(
+                f"{name} is no coroutine function, so its fallback must be none either",
+                key="fallback",
+            )
+        return functools.wraps(guard)(_or_else(guard, fallback))
+    return functools.wraps(guard)(_or_else_async(guard, fallback))
+
+
+def _or_else(guard: Callable[..., Any], fallback: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return guard(*args, **kwargs)
+        except BudgetExceededError:
+            return fallback(*args, **kwargs)
+
+    return call
+
+
+def _or_else_async(guard: Callable[..., Any], fallback: Callable[..., Any]) -> Callable[..., Any]:
+    async def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await guard(*args, **kwargs)
+        except BudgetExceededError:
+            result = fallback(*args, **kwargs)
+            return await result if inspect.isawaitable(result) else result
+
+    return run
 
 
 def _guard_call(function: Callable[..., Any], kind: Kind) -> Callable[..., Any]:

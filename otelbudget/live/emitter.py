@@ -3,20 +3,27 @@
 import contextlib
 import functools
 import logging
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
+from os import PathLike
 from typing import Concatenate, ParamSpec
 
 from opentelemetry import trace
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Span
 
-from otelbudget.budgets.config import Budget, LimitKind
 from otelbudget.budgets.decisions import Admission, Notice, NoticeKind, Refusal, amount
 from otelbudget.budgets.engine import Engine
+from otelbudget.budgets.kinds import LimitKind, Mode
+from otelbudget.budgets.scopes import Place
 from otelbudget.errors import calls, described, display, display_usd, unit
 from otelbudget.genai import semconv
 from otelbudget.genai.usage import ModelCall
+from otelbudget.live.audit_log import AuditLog
+from otelbudget.live.audit_trail import AuditTrail
 from otelbudget.live.metrics import Metrics
+from otelbudget.live.places import hex_trace_id
+from otelbudget.live.written import Asked, Refusals, write_notice
 from otelbudget.pricing.billing import Charge, usd
 
 logger = logging.getLogger("otelbudget")
@@ -24,8 +31,10 @@ logger = logging.getLogger("otelbudget")
 _P = ParamSpec("_P")
 
 _MAX_CAUSES = 1_000
-# The SDK keeps the latest 128 events of a span: refusals must not push out what was spent.
-_MAX_DENIED_EVENTS = 32
+_EVENTS = {
+    NoticeKind.WARNING: semconv.WARNING_EVENT,
+    NoticeKind.EXCEEDED: semconv.EXCEEDED_EVENT,
+}
 
 
 def _without_fault(
@@ -44,25 +53,88 @@ def _without_fault(
 
 
 class Emitter:
-    """Writes log records and span events, and keeps the metrics.
+    """Writes log records, span events and the audit log, and keeps the metrics.
 
     Args:
         engine: Its budgets and accounts are shown in metrics.
         meter_provider: Where metrics go; the global provider by default.
+        clock: Unix nanoseconds.
+        metric_keys: Keys of scopes whose values metrics may tell.
+        audit_log: File of the audit log; None: there is none.
 
     Attributes:
         metrics: The numbers.
+        has_audit_log: Whether there is an audit log, which tells of runs and traces.
         faults: Faults of ours that were caught.
+
+    Raises:
+        BudgetConfigError: The folder of the audit log does not exist.
     """
 
-    def __init__(self, engine: Engine, meter_provider: MeterProvider | None = None) -> None:
-        self.metrics = Metrics(engine)
+    def __init__(
+        self,
+        engine: Engine,
+        meter_provider: MeterProvider | None = None,
+        *,
+        clock: Callable[[], int] = time.time_ns,
+        metric_keys: Collection[str] = (),
+        audit_log: str | PathLike[str] | None = None,
+    ) -> None:
+        self.metrics = Metrics(engine, clock, metric_keys)
         self.faults = 0
         self._told: set[str] = set()
+        self._refusals = Refusals(engine.keys)
+        self._trail: AuditTrail | None = None
+        self.has_audit_log = audit_log is not None
+        if audit_log is not None:
+            self._trail = AuditTrail(engine, AuditLog(audit_log, self.once), clock)
         try:
             self.metrics.show(meter_provider)
         except Exception:  # noqa: BLE001 - budgets hold without metrics
             self.failed("making metrics")
+
+    def called(self, place: Place, agent: str | None) -> None:
+        """A call is made, or was."""
+        if self._trail is not None:
+            self._tell_call(self._trail, place, agent)
+
+    @_without_fault
+    def _tell_call(self, trail: AuditTrail, place: Place, agent: str | None) -> None:
+        trail.called(place, agent)
+
+    @_without_fault
+    def trace_ended(self, trace_id: int) -> None:
+        """A trace has neither open spans nor calls in flight."""
+        if self._trail is not None:
+            self._trail.trace_ended(hex_trace_id(trace_id))
+
+    @_without_fault
+    def run_started(self, place: Place, agent: str | None) -> None:
+        """The application has opened the innermost run of a place by name."""
+        if self._trail is not None:
+            self._trail.run_started(place, agent)
+
+    @_without_fault
+    def run_ended(self, place: Place, agent: str | None) -> None:
+        """The innermost run of a place, which was opened by name, has ended."""
+        if self._trail is not None:
+            self._trail.run_ended(place, agent)
+
+    def flush(self, timeout_seconds: float) -> bool:
+        """Wait until the audit log is written; False where that takes longer."""
+        return self._trail is None or self._trail.flush(timeout_seconds)
+
+    @_without_fault
+    def close(self) -> None:
+        """Tell the audit log of the runs that have not ended, and write it to its end."""
+        if self._trail is not None:
+            self._trail.close()
+
+    def renew_after_fork(self) -> None:
+        """Begin anew in a forked child, where nobody is left to give locks back."""
+        self._refusals.renew_after_fork()
+        if self._trail is not None:
+            self._trail.renew_after_fork()
 
     @_without_fault
     def admitted(self, admission: Admission) -> None:
@@ -82,39 +154,36 @@ class Emitter:
         )
 
     @_without_fault
-    def refused(self, refusal: Refusal, span: Span) -> None:
-        """A call was refused; `span` is current there."""
+    def refused(self, refusal: Refusal, span: Span, asked: Asked) -> None:
+        """A call was refused, or would be; `span` is current there."""
         budget = refusal.budget
         self.metrics.denied(budget, refusal.kind)
-        if span.is_recording() and refusal.account.denied <= _MAX_DENIED_EVENTS:
-            usage = refusal.account.usage(refusal.kind)
-            limit = refusal.account.limits.by_kind[refusal.kind]
-            decision = {semconv.DECISION: str(semconv.Decision.DENIED)}
-            facts = _event(budget, refusal.kind, limit=limit, usage=usage)
-            span.add_event(semconv.DENIED_EVENT, decision | facts)
+        self._refusals.write(span, refusal, asked)
+        if self._trail is not None:
+            self._trail.refused(refusal, asked, _window(refusal))
 
     @_without_fault
     def tell(self, notices: Sequence[Notice]) -> None:
-        """Write each notice to the log and as an event on the current span."""
+        """Write each notice to the log and as an event on the current span.
+
+        Of an extension only the run knows by how much: it writes that on its own span.
+        """
         if not notices:
             return
         span = trace.get_current_span()
         for notice in notices:
             if notice.is_repeated:
                 continue
-            logger.warning("%s", _sentence(notice))
-            if span.is_recording():
-                name = (
-                    semconv.EXCEEDED_EVENT
-                    if notice.kind is NoticeKind.EXCEEDED
-                    else semconv.WARNING_EVENT
-                )
-                span.add_event(
-                    name,
-                    _event(
-                        notice.budget, notice.limit_kind, limit=notice.limit, usage=notice.usage
-                    ),
-                )
+            self.metrics.happened(str(notice.kind), notice.budget.name)
+            window = _window(notice)
+            is_extended = notice.kind is NoticeKind.EXTENDED
+            logger.log(
+                logging.INFO if is_extended else logging.WARNING, "%s", _sentence(notice, window)
+            )
+            if span.is_recording() and not is_extended:
+                write_notice(span, _EVENTS[notice.kind], notice, window)
+            if self._trail is not None:
+                self._trail.noticed(notice, window)
 
     @_without_fault
     def once(
@@ -149,14 +218,19 @@ class Emitter:
     @_without_fault
     def unknown_price(self, call: ModelCall, charge: Charge) -> None:
         """A call was charged whose model has no known price."""
+        cause = f"price {call.provider} {call.model}"
+        is_new = cause not in self._told
         self.once(
-            f"price {call.provider} {call.model}",
+            cause,
             "Model %r of provider %r has no known price: its calls count as %s USD at a ceiling "
             "price toward money limits; add a price or set unknown_model.",
             call.model,
             call.provider,
             display_usd(usd(charge.estimated_pusd)),
         )
+        self.metrics.happened("unknown_price")
+        if self._trail is not None and is_new:
+            self._trail.unknown_price(call.provider, call.model, charge)
         span = trace.get_current_span()
         if span.is_recording():
             span.add_event(
@@ -165,36 +239,34 @@ class Emitter:
             )
 
 
-def _event(budget: Budget, kind: LimitKind, *, limit: int, usage: int) -> dict[str, str]:
-    return {
-        semconv.BUDGET: budget.name,
-        semconv.LIMIT_KIND: str(kind),
-        semconv.LIMIT: display(kind, amount(kind, limit)),
-        semconv.USAGE: display(kind, amount(kind, usage)),
-    }
+def _window(about: Notice | Refusal) -> str | None:
+    """The window that something is about, for people; None without one."""
+    window = about.budget.window
+    return None if window is None else window.label(about.account.key[2])
 
 
-def _sentence(notice: Notice) -> str:
-    kind, window = notice.limit_kind, notice.budget.window
-    label = None if window is None else window.label(notice.account.key[2])
-    where = described(dict(notice.scope), label)
+def _sentence(notice: Notice, window: str | None) -> str:
+    kind = notice.limit_kind
+    name = f"Budget {notice.budget.name!r} ({described(dict(notice.scope), window)})"
     used = display(kind, amount(kind, notice.usage))
     limit = display(kind, amount(kind, notice.limit))
-    ratio = f"{100 * notice.usage / notice.limit:.1f} %" if notice.limit else "all"
-    if notice.kind is NoticeKind.WARNING:
-        return (
-            f"Budget {notice.budget.name!r} ({where}) is {ratio} used: "
-            f"{used} of {limit} {unit(kind)}."
-        )
-    what = (
-        f"its next {'tool' if kind is LimitKind.TOOL_CALLS else 'model'} call is refused"
-        if notice.budget.mode == "enforce"
-        else "audit mode: calls go on"
-    )
+    match notice.kind:
+        case NoticeKind.EXTENDED:
+            return f"{name} was extended: {used} of {limit} {unit(kind)} is used."
+        case NoticeKind.WARNING:
+            ratio = f"{100 * notice.usage / notice.limit:.1f} %" if notice.limit else "all"
+            return f"{name} is {ratio} used: {used} of {limit} {unit(kind)}."
+        case NoticeKind.EXCEEDED:
+            return f"{name} is used up: {used} of {limit} {unit(kind)}; {_consequence(notice)}."
+
+
+def _consequence(notice: Notice) -> str:
+    """What a used-up limit brings about, and what to do."""
+    if notice.budget.mode is not Mode.ENFORCE:
+        return "audit mode: calls go on"
+    is_tool = notice.limit_kind is LimitKind.TOOL_CALLS
+    what = f"its next {'tool' if is_tool else 'model'} call is refused"
     if notice.calls_in_flight and notice.ends_calls:
         becomes = "are ended" if notice.budget.cancel_in_flight else "may still add to it"
         what += f"; {calls(notice.calls_in_flight)} in flight {becomes}"
-    return (
-        f"Budget {notice.budget.name!r} ({where}) is used up: "
-        f"{used} of {limit} {unit(kind)}; {what}."
-    )
+    return f"{what}; {notice.facts().remedy()}"

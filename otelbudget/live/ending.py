@@ -1,6 +1,6 @@
 """The calls in flight on asyncio that end when a budget they count on is used up."""
 
-from otelbudget.budgets.config import Mode
+from otelbudget.budgets.config import Budget, Mode
 from otelbudget.budgets.decisions import Notice, Refusal
 from otelbudget.errors import BudgetExceededError
 from otelbudget.live.accounting import Accounting
@@ -22,12 +22,15 @@ class CallsInFlight:
     def __init__(self, accounting: Accounting) -> None:
         self._accounting = accounting
         self._in_flight: dict[GatedCall, InFlight] = {}
-        self.may_end = any(
-            budget.cancel_in_flight and budget.mode is Mode.ENFORCE
-            for budget in accounting.engine.budgets
-        )
-        if self.may_end:
-            accounting.on_notice = self.end
+        self.may_end = False
+        for budget in accounting.engine.budgets:
+            self.heed(budget)
+
+    def heed(self, budget: Budget) -> None:
+        """Note whether a budget ends its calls in flight."""
+        if budget.cancel_in_flight and budget.mode is Mode.ENFORCE:
+            self.may_end = True
+            self._accounting.on_notice = self.end
 
     def watch(self, gated: GatedCall, in_flight: InFlight) -> None:
         """Let a call end when a budget that it counts on is used up."""

@@ -7,21 +7,25 @@ import msgspec
 from opentelemetry.trace import Span
 
 from otelbudget.budgets.config import Budget
-from otelbudget.budgets.decisions import Admission, Attempt, Refusal
-from otelbudget.budgets.scopes import Place
+from otelbudget.budgets.decisions import Admission, Refusal
+from otelbudget.budgets.scopes import TRACE, Place
 from otelbudget.errors import BudgetExceededError, UnknownModelError, display_usd
 from otelbudget.genai.usage import ModelCall
 from otelbudget.live.accounting import Accounting
+from otelbudget.live.asking import admit, is_extended, peek, place_in
 from otelbudget.live.calls import CallState, GatedCall
-from otelbudget.live.current import current_span
+from otelbudget.live.current import IS_WRAPPING_UP, current_span
 from otelbudget.live.ending import CallsInFlight
 from otelbudget.live.estimates import Estimate
+from otelbudget.live.keeping import Runs
 from otelbudget.live.places import hex_trace_id
+from otelbudget.live.recorded import RecordedCalls
 from otelbudget.live.request import Request
-from otelbudget.live.spans import Link
+from otelbudget.live.siblings import note_refusal
 from otelbudget.live.told import Changes, Told
 from otelbudget.live.tools import ToolCalls
 from otelbudget.live.written import (
+    Asked,
     complete,
     is_model_span,
     write_call,
@@ -36,14 +40,19 @@ class Gatekeeper:
 
     Attributes:
         tools: Counts calls of tools.
+        recorded: Counts calls that the application records.
         calls_in_flight: The calls that a used-up budget ends.
+        runs: The runs that are opened by name.
     """
 
     def __init__(self, accounting: Accounting) -> None:
         self._accounting = accounting
         self._dropped: deque[tuple[GatedCall, ModelCall | None]] = deque()
         self.tools = ToolCalls(accounting)
+        self.recorded = RecordedCalls(accounting)
         self.calls_in_flight = CallsInFlight(accounting)
+        self.runs = Runs(accounting, self.calls_in_flight)
+        self._counts_traces = any(TRACE in (budget.per or ()) for budget in self.budgets)
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
@@ -81,7 +90,7 @@ class Gatekeeper:
         context = span.get_span_context()
         # Before the admission: where either fails nothing must stay in flight.
         estimate = accounting.estimate(request) if accounting.engine.is_reserving else None
-        link, place = self._place(span, request)
+        link, place = place_in(accounting, span, request)
         admission = self._admission(span, place, request, estimate)
         try:
             call = GatedCall(
@@ -95,8 +104,10 @@ class Gatekeeper:
                 request=request,
                 start_time_unix_nano=admission.at_ns,
                 place=place,
-                agent=link.agent if link is not None else None,
-                operation=link.operation if link is not None else None,
+                agent=request.agent or (link.agent if link is not None else None),
+                operation=request.name or (link.operation if link is not None else None),
+                held=estimate,
+                is_wrap_up=IS_WRAPPING_UP.get(),
             )
             write_decision(span, admission, estimate)
             with accounting.lock:
@@ -239,9 +250,13 @@ class Gatekeeper:
             if is_billed:
                 attempt = _estimated(gated, accounting.estimate(gated.request))
                 gated.was_billed = True
-            decision = accounting.engine.repeat(gated.admission, attempt)
+            decision = accounting.engine.repeat(gated.admission, attempt, accounting.now())
+        place = gated.place
+        if isinstance(decision, Refusal) and place and is_extended(accounting, decision, place):
+            decision = accounting.engine.repeat(gated.admission, None, accounting.now())
         if isinstance(decision, Refusal):
-            raise self._refused(current_span(), decision, gated.place, gated.request)
+            asked = Asked(accounting.now(), gated.place, gated.request, estimate=gated.held)
+            raise self._refused(current_span(), decision, asked)
         accounting.tell_notices(decision)
 
     def drop(self, gated: GatedCall, call: ModelCall | None) -> None:
@@ -254,11 +269,13 @@ class Gatekeeper:
 
     def settle_dropped(self) -> None:
         """Settle the calls whose responses were dropped."""
+        dropped = []
         while self._dropped:
             try:
-                gated, call = self._dropped.popleft()
+                dropped.append(self._dropped.popleft())
             except IndexError:  # another thread was faster
-                return
+                break
+        for gated, call in dropped:
             try:
                 self.settle(gated, call, is_whole=False)
             except Exception:  # noqa: BLE001 - a fault of ours must not stop the next call
@@ -273,13 +290,10 @@ class Gatekeeper:
         self.settle_dropped()
         span = current_span()
         accounting = self._accounting
-        _, place = self._place(span)
-        with accounting.lock:
-            at_ns = accounting.now()
-            accounts = accounting.engine.accounts(place, at_ns)
-            refusal = accounting.engine.peek(accounts, Attempt(at_ns))
+        _, place = place_in(accounting, span)
+        at_ns, refusal = peek(accounting, place)
         if refusal is not None:
-            raise self._refused(span, refusal, place)
+            raise self._refused(span, refusal, Asked(at_ns, place))
 
     def check_tool(self) -> None:
         """Refuse a call of a tool whose budget is used up, else count it.
@@ -289,16 +303,21 @@ class Gatekeeper:
         """
         self.settle_dropped()
         span = current_span()
-        link, place = self._place(span)
-        refusal = self.tools.check(place, link)
+        link, place = place_in(self._accounting, span)
+        refusal, asked = self.tools.check(place, link, span)
+        if refusal is not None and is_extended(self._accounting, refusal, place):
+            refusal, asked = self.tools.check(place, link, span)
         if refusal is not None:
-            raise self._refused(span, refusal, place)
+            raise self._refused(span, refusal, asked)
 
     def failed(self, where: str) -> None:
         """Log a fault of ours that is being handled, once per place."""
         self._accounting.emitter.failed(where)
 
     def _tell_unknown(self, gated: GatedCall, estimate: Estimate, *, has_response: bool) -> None:
+        if gated.request.is_tracked and has_response:
+            self.recorded.tell_unknown(gated, estimate)
+            return
         what = (
             "came without usage; streams of chat completions tell it with "
             "stream_options={'include_usage': True}"
@@ -313,23 +332,13 @@ class Gatekeeper:
             display_usd(usd(estimate.cost_pusd)),
         )
 
-    def _place(self, span: Span, request: Request | None = None) -> tuple[Link | None, Place]:
-        """The link of a span, and where a call belongs that is made in it."""
-        accounting = self._accounting
-        context = span.get_span_context()
-        with accounting.lock:
-            link = accounting.links.link(context.trace_id, context.span_id)
-            around = accounting.links.place(context.trace_id, link)
-        told = getattr(span, "attributes", None) or {} if accounting.places.keys else {}
-        return link, accounting.places.of_call(context.trace_id, around, told, request)
-
     def _admission(
         self, span: Span, place: Place, request: Request, estimate: Estimate | None
     ) -> Admission:
         """The admission of the span that already stands for this call, else a new one."""
         accounting = self._accounting
         context = span.get_span_context()
-        if not context.is_valid:
+        if not context.is_valid and (place.run_id is None or self._counts_traces):
             accounting.emitter.once(
                 "no trace",
                 "A model call was made outside any trace; all such calls of this process count "
@@ -353,29 +362,30 @@ class Gatekeeper:
                 admission = None
         if admission is not None:
             return admission
-        decision = accounting.admit(place, request, estimate.hold if estimate else None)
+        accounting.emitter.called(place, link.agent if link is not None else None)
+        decision = admit(accounting, place, request, estimate.hold if estimate else None)
         if isinstance(decision, Refusal):
-            raise self._refused(span, decision, place, request)
+            asked = Asked(decision.at_ns, place, request, estimate=estimate)
+            raise self._refused(span, decision, asked)
         accounting.emitter.admitted(decision)
         return decision
 
-    def _refused(
-        self, span: Span, refusal: Refusal, place: Place | None, request: Request | None = None
-    ) -> BudgetExceededError:
-        accounting = self._accounting
+    def _refused(self, span: Span, refusal: Refusal, asked: Asked) -> BudgetExceededError:
+        accounting, place = self._accounting, asked.place
         context = span.get_span_context()
         with accounting.lock:
             link = accounting.links.link(context.trace_id, context.span_id)
         if is_model_span(span):
             write_refusal(span, refusal)
-        accounting.emitter.refused(refusal, span)
-        return BudgetExceededError(
+        accounting.emitter.refused(refusal, span, asked)
+        error = BudgetExceededError(
             refusal.facts(
                 trace_id=hex_trace_id(context.trace_id) if context.is_valid else None,
                 agent=link.agent if link is not None else None,
                 run_id=place.run_id if place is not None else None,
             )
         )
+        return note_refusal(error)
 
 
 def _estimated(gated: GatedCall, estimate: Estimate) -> Charge:

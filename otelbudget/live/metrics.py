@@ -1,14 +1,18 @@
 """What budgets did, in OpenTelemetry metrics: plain numbers here, read when they are collected."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 
-from otelbudget.budgets.config import Budget, LimitKind, Mode
+from otelbudget.budgets.config import Budget
 from otelbudget.budgets.decisions import amount
 from otelbudget.budgets.engine import Engine
+from otelbudget.budgets.kinds import LimitKind, Mode
+from otelbudget.budgets.ledger import Account
+from otelbudget.budgets.limits import Limits
+from otelbudget.budgets.scopes import Scope
 from otelbudget.genai import semconv
 from otelbudget.genai.usage import ModelCall, TokenUsage
 from otelbudget.pricing.billing import PUSD_PER_USD, Charge
@@ -18,6 +22,9 @@ _MAX_LABEL_VALUES = 200
 _OTHER = "other"
 _UNNAMED = "(unnamed)"
 _TOKEN_TYPES = ("input", "cache_read", "cache_write", "output")
+
+_Part = tuple[str, str]
+_SeriesKey = tuple[str, LimitKind, _Part | None, tuple[str, ...]]
 
 
 class _Spend:
@@ -64,25 +71,34 @@ class _Spend:
 class Metrics:
     """Keeps the numbers and shows them to a meter provider.
 
-    Labels are model, provider, token type, budget, limit kind and decision; never a trace, tenant
-    or user. Beyond 200 models or providers the rest is counted as "other".
+    Labels are model, provider, token type, budget, limit kind, decision, event, and the shares and
+    tools that budgets name; a trace, tenant or user only where its key is asked for. Beyond 200
+    values of a label the rest is counted as "other".
 
     Args:
         engine: Its budgets and accounts are shown.
-        clock: Seconds, for what was charged lately.
+        clock: Unix nanoseconds: windows that are over are not shown.
+        keys: Keys of scopes whose values are labels of limit, usage and held.
+        seconds: Seconds, for what was charged lately.
     """
 
     def __init__(
         self,
         engine: Engine,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], int] = time.time_ns,
+        keys: Collection[str] = (),
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._clock = clock
+        self._keys = tuple(keys)
+        self._seconds = seconds
+        self._budgets = {budget.name: budget for budget in engine.budgets}
         self._labels: dict[str, set[str]] = {}
         self._spend: dict[tuple[str | None, str | None], _Spend] = {}
         self._decided: dict[semconv.Decision, int] = {}
         self._denied: dict[tuple[str, LimitKind], int] = {}
+        self._events: dict[tuple[str, str | None], int] = {}
         self._corrected = 0
         self._shown: dict[tuple[object, ...], int] = {}
         self._start_at_zero()
@@ -94,10 +110,18 @@ class Metrics:
 
     def denied(self, budget: Budget, kind: LimitKind) -> None:
         """A call was refused."""
-        key = budget.name, kind
         with self._engine.ledger.lock:
-            self._decided[semconv.Decision.DENIED] += 1
+            key = self._label("budget", budget.name), kind
+            denied = semconv.Decision.DENIED
+            self._decided[denied] = self._decided.get(denied, 0) + 1
             self._denied[key] = self._denied.get(key, 0) + 1
+        self.happened("denied", budget.name)
+
+    def happened(self, event: str, budget: str | None = None) -> None:
+        """Something was told of, by a budget or of a call."""
+        with self._engine.ledger.lock:
+            key = event, None if budget is None else self._label("budget", budget)
+            self._events[key] = self._events.get(key, 0) + 1
 
     def charged(
         self,
@@ -186,6 +210,12 @@ class Metrics:
             description="Model calls refused by a budget",
         )
         meter.create_observable_counter(
+            semconv.METRIC_EVENTS,
+            [self._observe_events],
+            unit="{event}",
+            description="What budgets told of: warning, exceeded, denied, extended, unknown_price",
+        )
+        meter.create_observable_counter(
             semconv.METRIC_CORRECTED,
             [self._observe_corrected],
             unit="{call}",
@@ -198,6 +228,11 @@ class Metrics:
             semconv.METRIC_USAGE,
             [self._observe_usage],
             description="Highest usage of a scope that was charged within the last minute",
+        )
+        meter.create_observable_gauge(
+            semconv.METRIC_HELD,
+            [self._observe_held],
+            description="Highest amount held for calls in flight of such a scope",
         )
 
     def _observe_cost(self, options: CallbackOptions) -> Iterable[Observation]:
@@ -244,33 +279,121 @@ class Metrics:
     def _observe_corrected(self, options: CallbackOptions) -> Iterable[Observation]:
         return [Observation(self._corrected)]
 
+    def _observe_events(self, options: CallbackOptions) -> Iterable[Observation]:
+        with self._engine.ledger.lock:
+            return [
+                Observation(
+                    count, {"event": event, **({} if budget is None else {"budget": budget})}
+                )
+                for (event, budget), count in self._events.items()
+            ]
+
     def _observe_limits(self, options: CallbackOptions) -> Iterable[Observation]:
-        for budget in self._engine.budgets:
-            for kind, limit in budget.limits.items():
-                labels = {"budget": budget.name, "kind": str(kind)}
-                yield Observation(float(amount(kind, limit)), labels)
+        return self._observed(lambda series: series.limit)
 
     def _observe_usage(self, options: CallbackOptions) -> Iterable[Observation]:
-        highest = self._highest_lately()
-        for budget in self._engine.budgets:
-            for kind in budget.limits:
-                usage = highest.get((budget.name, kind), 0)
-                labels = {"budget": budget.name, "kind": str(kind)}
-                yield Observation(float(amount(kind, usage)), labels)
+        return self._observed(lambda series: series.usage)
 
-    def _highest_lately(self) -> Mapping[tuple[str, LimitKind], int]:
-        """The highest usage by budget and limit kind of accounts that have changed within a minute."""
-        limits = {budget.name: budget.limits for budget in self._engine.budgets}
-        highest: dict[tuple[str, LimitKind], int] = {}
-        now = self._clock()
-        ledger = self._engine.ledger
-        with ledger.lock:
-            for name, account in ledger.accounts():
-                used = account.cost_pusd, account.tokens, account.calls
-                if used != account.seen:
-                    account.seen, account.seen_at = used, now
-                if account.seen_at >= now - _RECENT_SECONDS and any(used):
-                    for kind in limits[name]:
-                        key = (name, kind)
-                        highest[key] = max(highest.get(key, 0), account.usage(kind))
-        return highest
+    def _observe_held(self, options: CallbackOptions) -> Iterable[Observation]:
+        return self._observed(lambda series: series.held)
+
+    def _observed(self, value: Callable[["_Series"], int]) -> list[Observation]:
+        with self._engine.ledger.lock:
+            return [
+                Observation(float(amount(series.kind, value(series))), series.labels)
+                for series in self._series().values()
+            ]
+
+    def _series(self) -> Mapping[_SeriesKey, "_Series"]:
+        """What is shown of each configured limit: that of the scopes used within a minute."""
+        shown: dict[_SeriesKey, _Series] = {}
+        for budget in self._engine.budgets:
+            for part, limits in _configured(budget):
+                for kind, limit in limits.items():
+                    shown[budget.name, kind, part, ()] = _Series(budget, kind, limit, part)
+        for budget, account in self._used_lately():
+            part = part_of(budget, account.scope)
+            values = tuple(self._value(key, account.scope) for key in self._keys)
+            for kind in account.limits.by_kind:
+                configured = shown.get((budget.name, kind, part, ()))
+                if configured is None:
+                    continue
+                configured.note(account)
+                if any(values):
+                    told = dict(zip(self._keys, values, strict=True))
+                    named = _Series(budget, kind, configured.limit, part, told)
+                    shown.setdefault((budget.name, kind, part, values), named).note(account)
+        return shown
+
+    def _value(self, key: str, scope: Scope) -> str:
+        """A value that the user wants to see; "" where the scope has none."""
+        value = dict(scope).get(key)
+        return "" if value is None else self._label(key, value)
+
+    def _used_lately(self) -> Iterator[tuple[Budget, Account]]:
+        """The accounts that have changed within a minute, in windows that are not over."""
+        seconds, now_ns = self._seconds(), self._clock()
+        for name, account in self._engine.ledger.accounts():
+            budget = self._budgets.get(name)
+            if budget is None or 0 < account.ends_at <= now_ns:
+                continue
+            if account.entries is not None:
+                account.pass_time(now_ns)
+            used = account.cost_pusd, account.tokens, account.calls, account.tool_calls
+            if used != account.seen:
+                account.seen, account.seen_at = used, seconds
+            if account.seen_at >= seconds - _RECENT_SECONDS and any(used):
+                yield budget, account
+
+
+class _Series:
+    """What is shown of one limit.
+
+    Attributes:
+        kind: The kind of limit.
+        limit: The limit as configured, in the kind's unit.
+        labels: Budget, limit kind, and what else it is of.
+        usage: The highest usage of a scope.
+        held: The highest amount held for a scope.
+    """
+
+    __slots__ = ("held", "kind", "labels", "limit", "usage")
+
+    def __init__(
+        self,
+        budget: Budget,
+        kind: LimitKind,
+        limit: int,
+        part: _Part | None,
+        told: Mapping[str, str] | None = None,
+    ) -> None:
+        self.kind = kind
+        self.limit = limit
+        self.usage = self.held = 0
+        self.labels = {"budget": budget.name, "kind": str(kind)}
+        if part is not None:
+            key, value = part
+            is_share = key in budget.shares
+            self.labels["share" if is_share else "tool"] = f"{key}={value}" if is_share else value
+        self.labels |= {key: value for key, value in (told or {}).items() if value}
+
+    def note(self, account: Account) -> None:
+        """Show an account, where it is the highest."""
+        self.usage = max(self.usage, account.usage(self.kind))
+        self.held = max(self.held, account.held(self.kind))
+
+
+def part_of(budget: Budget, scope: Scope) -> _Part | None:
+    """The share or tool that an account counts, as a key and its value; None: all of its scope."""
+    return scope[-1] if len(scope) > len(budget.per or (None,)) else None
+
+
+def _configured(budget: Budget) -> Iterator[tuple[_Part | None, Mapping[LimitKind, int]]]:
+    """The limits of a budget, of its shares and of its tools."""
+    yield None, budget.limits
+    limits = Limits(budget, budget.limits)
+    for key, ratios in budget.shares.items():
+        for value, ratio in ratios.items():
+            yield (key, value), limits.share(ratio).by_kind
+    for tool, most in budget.tool_limits.items():
+        yield (semconv.TOOL_NAME, tool), {LimitKind.TOOL_CALLS: most}

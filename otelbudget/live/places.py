@@ -72,7 +72,10 @@ class Places:
         """
         if not self._names:
             return self._place(trace_id, around, _NOTHING, None)
-        told = dict(span)
+        # What was written when the span started is in `around`; it may have told more since.
+        told = {
+            key: value for key, value in span.items() if not key.startswith(semconv.SCOPE_PREFIX)
+        }
         if self._asks_request and request is not None:
             asked = {
                 semconv.REQUEST_MODEL: request.model,
@@ -80,6 +83,8 @@ class Places:
                 semconv.OPERATION_NAME: request.operation,
             }
             told |= {key: value for key, value in asked.items() if value is not None}
+        if request is not None and request.agent is not None:
+            told[semconv.SCOPE_PREFIX + semconv.AGENT_NAME] = request.agent
         return self._place(trace_id, around, told, None)
 
     def at_end(self, place: Place, attributes: Mapping[str, Any]) -> Place:
@@ -112,7 +117,7 @@ class Places:
     ) -> tuple[RunScope, ...]:
         """The runs around: those of the running code, else those of the parent."""
         opened = RUNS.get()
-        if parent is not None and parent.runs[: len(opened)] == opened:
+        if parent is not None and _are_inside(parent.runs, opened):
             opened = parent.runs
         if not opened:
             opened = (RunScope(hex_trace_id(trace_id), is_trace=True),)
@@ -131,9 +136,11 @@ class Places:
         attributes: Mapping[str, Any],
         context: Context | None,
     ) -> Mapping[str, str]:
-        inherited = {key: value for run in runs for key, value in run.values}
-        if parent is not None:
-            inherited |= parent.values
+        known = () if parent is None else parent.runs
+        inherited = {} if parent is None else dict(parent.values)
+        for run in runs:
+            if run.values and all(run.id != each.id for each in known):
+                inherited |= dict(run.values)
         carried = baggage.get_all(context)
         values = inherited
         for key, written in self._names:
@@ -154,6 +161,13 @@ class Places:
             if key in attributes
         }
         return told | ({PROCESS: self._process} if PROCESS in self.keys else {})
+
+
+def _are_inside(runs: Sequence[RunScope], opened: Sequence[RunScope]) -> bool:
+    """Whether the runs of a parent begin with those that are open around the running code."""
+    return len(runs) >= len(opened) and all(
+        run.id == each.id for run, each in zip(runs, opened, strict=False)
+    )
 
 
 def hex_trace_id(trace_id: int) -> str:

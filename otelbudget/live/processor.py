@@ -20,22 +20,25 @@ from otelbudget.genai.reading import read_call
 from otelbudget.genai.usage import ModelCall
 from otelbudget.live import given, processes
 from otelbudget.live.accounting import Accounting
+from otelbudget.live.asking import admit, is_extended
+from otelbudget.live.callbacks import Callback, Callbacks
 from otelbudget.live.calls import IN_GATE, CallState, GatedCall, calls_around
 from otelbudget.live.current import note_root
 from otelbudget.live.emitter import Emitter
 from otelbudget.live.gatekeeper import Gatekeeper
 from otelbudget.live.gates import active
 from otelbudget.live.places import hex_trace_id
-from otelbudget.live.refusing import end_refused, misplacements
+from otelbudget.live.refusing import asked_at_start, end_refused, misplacements
 from otelbudget.live.request import request_of_span
+from otelbudget.live.siblings import note_refusal
 from otelbudget.live.spans import Link
+from otelbudget.live.starting import Stops, attributes_of, scope_name_of, tells_genai
 from otelbudget.live.stats import ProcessorStats
 from otelbudget.live.told import Told
 from otelbudget.live.written import write_decision
 from otelbudget.pricing.billing import UnknownModel
 from otelbudget.pricing.book import PriceBook
 
-_MAX_SCOPE_NAMES = 1_000
 _AGENT_NAME, _DECISION = semconv.AGENT_NAME, semconv.DECISION
 _OPERATION_NAME, _MODEL_CALL_OPERATIONS = semconv.OPERATION_NAME, semconv.MODEL_CALL_OPERATIONS
 _DENIED = str(semconv.Decision.DENIED)
@@ -58,36 +61,48 @@ class BudgetSpanProcessor(SpanProcessor):
         stop_scopes: Names of tracers whose model-call spans are stopped when they start although
             they look like an instrumentation library's. Name only those that let exceptions pass.
         meter_provider: Where the metrics go; the global provider by default.
+        metric_keys: Keys of scopes, such as "tenant.id", whose values the metrics may tell.
+        audit_log: File to which runs and what budgets do are written as lines of JSON.
+        on_warning: Called when a warning threshold is reached, once per scope, window and limit.
+        on_exceeded: As that, before the stop, when a limit is used up or has no room for a call;
+            where it extends the run, the call goes on.
         clock: Unix nanoseconds, for calls that are seen at a gate.
 
     Raises:
-        BudgetConfigError: There is no budget, or two have one name.
+        BudgetConfigError: There is no budget, two have one name, the folder of the audit log does
+            not exist, or a callback is no plain function.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument for each setting
         self,
         *budgets: Budget | Budgets,
         mode: Mode | str | None = None,
         unknown_model: UnknownModel | str | None = None,
         stop_scopes: Collection[str] = (),
         meter_provider: MeterProvider | None = None,
+        metric_keys: Collection[str] = (),
+        audit_log: str | PathLike[str] | None = None,
+        on_warning: Callback | None = None,
+        on_exceeded: Callback | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        merged = given.merged(budgets)
+        callbacks, merged = Callbacks(on_warning, on_exceeded), given.merged(budgets)
         engine = Engine(
             budget if mode is None else budget.with_mode(mode) for budget in merged.budgets
         )
         self._accounting = Accounting(
             engine,
-            Emitter(engine, meter_provider),
+            Emitter(
+                engine, meter_provider, clock=clock, metric_keys=metric_keys, audit_log=audit_log
+            ),
             book=PriceBook.load(merged.prices),
             unknown_model=given.unknown_model_of(unknown_model or merged.unknown_model),
             clock=clock,
         )
+        self._accounting.caller.callbacks = callbacks
         self._gatekeeper = Gatekeeper(self._accounting)
         self._tools = self._gatekeeper.tools
-        self._stop_scopes = frozenset(stop_scopes)
-        self._stops: dict[str, bool] = {}
+        self._stops = Stops(stop_scopes)
         self._is_place_checked = False
         self._is_watching = not active.is_disabled()
         if self._is_watching:
@@ -96,13 +111,17 @@ class BudgetSpanProcessor(SpanProcessor):
             processes.watch(self._accounting.emitter, self._accounting.renew_after_fork)
 
     @classmethod
-    def from_yaml(
+    def from_yaml(  # noqa: PLR0913 - as the class
         cls,
         path: str | PathLike[str],
         *,
         mode: Mode | str | None = None,
         stop_scopes: Collection[str] = (),
         meter_provider: MeterProvider | None = None,
+        metric_keys: Collection[str] = (),
+        audit_log: str | PathLike[str] | None = None,
+        on_warning: Callback | None = None,
+        on_exceeded: Callback | None = None,
     ) -> Self:
         """A processor for the budgets of a file; the options are those of the class.
 
@@ -110,7 +129,16 @@ class BudgetSpanProcessor(SpanProcessor):
             BudgetConfigError: The file is wrong; the error names file, key and what is allowed.
         """
         budgets = Budgets.from_yaml(path)
-        return cls(budgets, mode=mode, stop_scopes=stop_scopes, meter_provider=meter_provider)
+        return cls(
+            budgets,
+            mode=mode,
+            stop_scopes=stop_scopes,
+            meter_provider=meter_provider,
+            metric_keys=metric_keys,
+            audit_log=audit_log,
+            on_warning=on_warning,
+            on_exceeded=on_exceeded,
+        )
 
     @property
     def engine(self) -> Engine:
@@ -123,7 +151,7 @@ class BudgetSpanProcessor(SpanProcessor):
         accounting = self._accounting
         return ProcessorStats(
             corrected=accounting.corrected,
-            matched_by_usage=accounting.matched_by_usage,
+            matched_by_usage=accounting.news.matched_by_usage,
             overflow=accounting.links.overflow,
             dropped_scopes=accounting.engine.ledger.dropped_scopes,
             faults=accounting.emitter.faults,
@@ -156,10 +184,11 @@ class BudgetSpanProcessor(SpanProcessor):
         """Stop watching: neither gates nor spans are counted or stopped from now on."""
         self._is_watching = False
         active.deactivate(self._gatekeeper)
+        self._accounting.emitter.close()
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """True; nothing is buffered."""
-        return True
+        """Wait until the audit log is written; nothing else is buffered."""
+        return self._accounting.emitter.flush(timeout_millis / 1000)
 
     def _start(self, span: Span, context: Context | None) -> Refusal | None:
         if not self._is_place_checked:
@@ -170,7 +199,7 @@ class BudgetSpanProcessor(SpanProcessor):
             note_root(span)
         around = IN_GATE.get()
         inside = self._own_call() if around else None
-        attributes = _attributes(span)
+        attributes = attributes_of(span)
         accounting = self._accounting
         lock = accounting.lock
         lock.acquire()  # here and where spans end `with` would take twice as long
@@ -181,7 +210,7 @@ class BudgetSpanProcessor(SpanProcessor):
             above, place = link.place, self._place(span, link, attributes, context)
         finally:
             lock.release()
-        if attributes and _tells_genai(attributes):
+        if attributes and tells_genai(attributes):
             span.set_attributes(place.written(accounting.places.keys))
         elif above is not place and above is not None:
             self._write_carried(span, above, place)
@@ -208,16 +237,11 @@ class BudgetSpanProcessor(SpanProcessor):
             agent = attributes.get(_AGENT_NAME)
             if isinstance(agent, str):
                 link.agent = agent
-        if (parent is not None or attributes.get(_OPERATION_NAME)) and self._is_own(span):
+        if (parent is not None or attributes.get(_OPERATION_NAME)) and self._stops.is_own(span):
             link.operation = span.name
         if accounting.engine.is_limiting_seconds:
             accounting.engine.accounts(place, span.start_time or accounting.now())
         return place
-
-    def _is_own(self, span: Span) -> bool:
-        """Whether the application's own tracer makes a span: no instrumentation, and not ours."""
-        scope_name = _scope_name(span)
-        return scope_name != semconv.OWN_SCOPE and self._is_stopped_at_start(scope_name)
 
     def _write_carried(self, span: Span, above: Place, place: Place) -> None:
         """Write what baggage has told and no span above does, so that replay knows it."""
@@ -230,12 +254,21 @@ class BudgetSpanProcessor(SpanProcessor):
     def _decide(self, span: Span, attributes: Mapping[str, Any], link: Link) -> Refusal | None:
         """Count a model's or a tool's span that no gate covers; the budget that refuses it."""
         if attributes.get(_OPERATION_NAME) in _MODEL_CALL_OPERATIONS:
-            if self._is_stopped_at_start(_scope_name(span)):
+            if self._stops.reaches_caller(span):
                 return self._admit(span, attributes, link)
         elif self._tools.is_limited and link.place is not None:
-            is_stoppable = self._is_stopped_at_start(_scope_name(span))
-            return self._tools.start(attributes, link.place, link, is_stoppable=is_stoppable)
+            return self._start_tool(span, attributes, link, link.place)
         return None
+
+    def _start_tool(
+        self, span: Span, attributes: Mapping[str, Any], link: Link, place: Place
+    ) -> Refusal | None:
+        may_stop = self._stops.reaches_caller(span)
+        refusal = self._tools.start(attributes, place, link, is_stoppable=may_stop)
+        if refusal is not None and is_extended(self._accounting, refusal, place):
+            link.tool = None
+            return self._tools.start(attributes, place, link, is_stoppable=may_stop)
+        return refusal
 
     def _own_call(self) -> GatedCall | None:
         """The open call of this processor whose gate the running code is inside of."""
@@ -249,7 +282,8 @@ class BudgetSpanProcessor(SpanProcessor):
             link.admission = accounting.links.take_admission(link.parent)
         if link.admission is not None or link.place is None:
             return None
-        decision = accounting.admit(link.place, request, estimate.hold if estimate else None)
+        accounting.emitter.called(link.place, link.agent)
+        decision = admit(accounting, link.place, request, estimate.hold if estimate else None)
         if isinstance(decision, Refusal):
             return decision
         link.admission = decision
@@ -257,17 +291,6 @@ class BudgetSpanProcessor(SpanProcessor):
         span.set_attribute(semconv.CALL_START, decision.at_ns)
         accounting.emitter.admitted(decision)
         return None
-
-    def _is_stopped_at_start(self, scope_name: str) -> bool:
-        """Whether an exception raised at this span's start reaches the code that makes the call."""
-        is_stopped = self._stops.get(scope_name)
-        if is_stopped is None:
-            is_stopped = scope_name in self._stop_scopes or not semconv.is_scope(
-                scope_name, semconv.INSTRUMENTATION_SCOPES
-            )
-            if len(self._stops) < _MAX_SCOPE_NAMES:
-                self._stops[scope_name] = is_stopped
-        return is_stopped
 
     def _check_place(self, span: Span) -> None:
         """Warn where the processor stands wrongly among others, as far as the SDK lets us see."""
@@ -289,16 +312,16 @@ class BudgetSpanProcessor(SpanProcessor):
                 run_id=link.place.run_id if link is not None and link.place else None,
             )
         )
-        accounting.emitter.refused(refusal, span)
+        accounting.emitter.refused(refusal, span, asked_at_start(accounting, span, refusal, link))
         end_refused(span, refusal, error)
-        return error
+        return note_refusal(error)
 
     def _end(self, span: ReadableSpan) -> None:
         trace_id, span_id = span.context[:2]
-        attributes = _attributes(span)
+        attributes = attributes_of(span)
         call, scope_name = None, ""
         if attributes and attributes.get(_DECISION) != _DENIED:  # a refused call is none
-            scope_name = _scope_name(span)
+            scope_name = scope_name_of(span)
             call = read_call(
                 attributes,
                 scope_name=scope_name,
@@ -371,22 +394,3 @@ class BudgetSpanProcessor(SpanProcessor):
         if not has_usage or call.response_id is None:
             return None
         return self._accounting.links.unread_call(trace_id, call.response_id)
-
-
-def _attributes(span: ReadableSpan) -> Mapping[str, Any]:
-    """A span's attributes as a dict where that is cheap: the SDK's own are slow to walk through."""
-    copy = getattr(getattr(span, "_attributes", None), "copy", None)
-    if copy is not None:
-        attributes: Mapping[str, Any] = copy()
-        return attributes
-    return dict(span.attributes or {})
-
-
-def _tells_genai(attributes: Mapping[str, Any]) -> bool:
-    """Whether a span says when it starts that it is about models, agents or tools."""
-    return _OPERATION_NAME in attributes or semconv.SPAN_KIND_OPENINFERENCE in attributes
-
-
-def _scope_name(span: ReadableSpan) -> str:
-    scope = span.instrumentation_scope
-    return scope.name if scope is not None else ""

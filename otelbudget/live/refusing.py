@@ -9,7 +9,10 @@ from opentelemetry.trace import Status, StatusCode
 from otelbudget.budgets.decisions import Refusal
 from otelbudget.errors import BudgetExceededError
 from otelbudget.genai import semconv
-from otelbudget.live.written import write_refusal
+from otelbudget.live.accounting import Accounting
+from otelbudget.live.request import request_of_span
+from otelbudget.live.spans import Link
+from otelbudget.live.written import Asked, write_refusal
 
 
 def end_refused(span: Span, refusal: Refusal, error: BudgetExceededError) -> None:
@@ -25,6 +28,26 @@ def end_refused(span: Span, refusal: Refusal, error: BudgetExceededError) -> Non
         Thread(target=span.end, name="otelbudget-end", daemon=True).start()
     else:
         span.end()
+
+
+def asked_at_start(
+    accounting: Accounting, span: Span, refusal: Refusal, link: Link | None
+) -> Asked:
+    """What is refused with a span that was to start.
+
+    Args:
+        accounting: What it would have counted on.
+        span: The span.
+        refusal: Its refusal.
+        link: The link of the span, None where it was let go.
+    """
+    at_ns = refusal.at_ns or accounting.now()
+    place = None if link is None else link.place
+    if link is not None and link.tool is not None:
+        return Asked(at_ns, place, tool=link.tool)
+    request = request_of_span(span.attributes or {})
+    estimate = accounting.estimate(request) if accounting.engine.is_reserving else None
+    return Asked(at_ns, place, request, estimate=estimate)
 
 
 def misplacements(span: Span, processor: SpanProcessor) -> Iterator[tuple[str, str]]:

@@ -77,6 +77,9 @@ class Request(msgspec.Struct, frozen=True):
         attempts: How often the SDK sends it at most, where it does not tell of each attempt.
         handle: What the SDK keeps the request in, by which an inner gate knows the same request.
         is_outer: Another SDK, with a gate of its own, will make the request.
+        is_tracked: The application says that a function of its own makes it.
+        agent: Name of the agent that makes it, where the application says so.
+        name: What the application calls what it does, where it says so.
     """
 
     provider: str
@@ -86,6 +89,9 @@ class Request(msgspec.Struct, frozen=True):
     attempts: int = 1
     handle: object = None
     is_outer: bool = False
+    is_tracked: bool = False
+    agent: str | None = None
+    name: str | None = None
 
     def is_same_as(self, inner: "Request") -> bool:
         """Whether a request inside the gate of this one is this very request."""

@@ -219,10 +219,12 @@ class SpanLinks:
         overflow: Spans and traces that were let go because a bound was reached.
         unread: Gated calls of unknown usage by response id and trace; trace 0 stands for any, for
             calls whose span has no parent.
+        on_quiet: Called with the id of a trace that is let go; or None.
     """
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self.overflow = 0
+        self.on_quiet: Callable[[int], None] | None = None
         self._clock = clock
         self._period = 0
         self._next_sweep_ns = clock() + _SWEEP_NS
@@ -276,7 +278,12 @@ class SpanLinks:
         """Forget a trace that has no open spans and no call in flight."""
         trace = self._traces.get(trace_id)
         if trace is not None and not trace.open_spans and not trace.in_flight:
-            del self._traces[trace_id]
+            self._let_go(trace_id)
+
+    def _let_go(self, trace_id: int) -> None:
+        del self._traces[trace_id]
+        if self.on_quiet is not None:
+            self.on_quiet(trace_id)
 
     def place(self, trace_id: int, link: Link | None) -> Place | None:
         """What the calls of a span belong to; those of an unlinked one to where its trace does."""
@@ -337,7 +344,7 @@ class SpanLinks:
             self._sweep()
         trace = self._traces[trace_id] = OpenTrace()
         if len(self._traces) > MAX_TRACES:
-            self._traces.popitem(last=False)
+            self._let_go(next(iter(self._traces)))
             self.overflow += 1
         return trace
 

@@ -165,6 +165,18 @@ class ResponseTwins:
                 del by_id[oldest]
         return True
 
+    def knows(self, told: Told) -> bool:
+        """Whether another source told of a teller's response id, or the same one of its tokens."""
+        known = self._by_id.get(told.call.response_id or "", ())
+        tellers = (
+            [known]
+            if isinstance(known, Told)
+            else [each for period in known for each in period.tellers]
+        )
+        return any(
+            each.scope_name != told.scope_name or each.tokens == told.tokens for each in tellers
+        )
+
     def add(self, told: Told, verdicts: Verdicts) -> None:
         """Keep a teller that has a response id; judges it and those that it changes."""
         if self.is_first(told):

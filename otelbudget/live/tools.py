@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from opentelemetry.trace import Span
+
 from otelbudget.budgets.decisions import Notice, Refusal
 from otelbudget.budgets.scopes import Place
 from otelbudget.genai.reading import read_tool
 from otelbudget.live.accounting import Accounting
 from otelbudget.live.spans import Link
+from otelbudget.live.written import Asked, write_tool
 
 
 class ToolCalls:
@@ -18,15 +21,16 @@ class ToolCalls:
 
     Args:
         accounting: What is counted on.
-
-    Attributes:
-        is_limited: Whether a budget limits calls of tools: else spans need not be looked at.
     """
 
     def __init__(self, accounting: Accounting) -> None:
         self._accounting = accounting
         self._engine = accounting.engine
-        self.is_limited = accounting.engine.is_limiting_tools
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether calls of tools are counted at all: else spans need not be looked at."""
+        return self._engine.is_limiting_tools
 
     def start(
         self, attributes: Mapping[str, Any], place: Place, link: Link, *, is_stoppable: bool
@@ -59,12 +63,16 @@ class ToolCalls:
         accounts = self._engine.tool_accounts(link.place, at_ns, link.tool or "")
         return self._engine.count_tool(accounts, at_ns)
 
-    def check(self, place: Place, link: Link | None) -> Refusal | None:
+    def check(self, place: Place, link: Link | None, span: Span) -> tuple[Refusal | None, Asked]:
         """Count a call of a tool that the application tells of, unless its span was counted.
 
         Args:
             place: Where it belongs.
             link: The span it is made in, None where that is not linked.
+            span: That span, on which the call is written where it was counted.
+
+        Returns:
+            The budget that refuses it, or None, and what that was asked about.
         """
         accounting = self._accounting
         decision: Refusal | Sequence[Notice] | None
@@ -73,13 +81,17 @@ class ToolCalls:
             accounts = self._engine.accounts(place, at_ns)
             if link is not None and link.tool is not None:
                 accounts = self._engine.tool_accounts(place, at_ns, link.tool)
-                decision = self._engine.peek_tool(accounts, at_ns)
+                decision, asked = self._engine.peek_tool(accounts, at_ns), Asked(at_ns, place)
             else:
                 decision = self._engine.admit_tool(accounts, at_ns)
+                asked = Asked(at_ns, place, tool="")
         if isinstance(decision, Refusal):
-            return decision
+            return decision, asked
+        # Without a limit on tools their spans are not looked at; replay does, and counts them.
+        if asked.is_attempt and read_tool(getattr(span, "attributes", None) or {}) is None:
+            write_tool(span, asked, accounting.places.keys)
         accounting.tell_notices(decision or ())
-        return None
+        return None, asked
 
     def _is_new(self, attributes: Mapping[str, Any], link: Link) -> bool:
         """Whether a span tells of a call of a tool that is not counted; it is from now on."""

@@ -67,7 +67,7 @@ def bill(
     """What a call adds to an account, priced at its start and by its tier of service.
 
     A call without usage adds nothing that is known: no tokens, no cost. One without times is priced
-    at the day the book was compiled.
+    at the day the book was compiled. A list cost that the application states stands as it is.
 
     Args:
         call: The call.
@@ -82,9 +82,11 @@ def bill(
     at_ns = call.start_time_unix_nano or call.end_time_unix_nano or book.compiled_at_ns
     price = book.price(call.provider, call.model, at_ns, call.service_tier)
     tokens = usage.total_tokens
-    list_cost_pusd: int | None = None
+    list_cost_pusd = call.list_cost_pusd
     estimated_pusd, confidence = 0, None
-    if price is not None:
+    if list_cost_pusd is not None:
+        confidence = PriceConfidence.OVERRIDE
+    elif price is not None:
         list_cost_pusd, confidence = price.list_cost_pusd(usage), price.confidence
     elif unknown_model is not UnknownModel.ALLOW:
         ceiling = book.ceiling(call.provider, at_ns)

@@ -1,6 +1,6 @@
 """The list price of a model at a time, and what a call costs by it."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
@@ -50,6 +50,7 @@ class TokenRates:
         pusd_per_web_search: A web search, in pico-USD; 0 where no rate is known.
         pusd_per_request: The request itself, in pico-USD.
         has_special: Whether audio, images or reasoning have rates of their own; set by itself.
+        is_free: Whether nothing is charged for anything; set by itself.
     """
 
     input_pusd_per_token: int
@@ -68,6 +69,7 @@ class TokenRates:
     pusd_per_request: int = 0
 
     has_special: bool = field(init=False, repr=False, compare=False)
+    is_free: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         special = (
@@ -81,12 +83,17 @@ class TokenRates:
         )
         has_special = any(rate is not None for rate in special)
         object.__setattr__(self, "has_special", has_special)
-
-    @property
-    def is_free(self) -> bool:
-        """Whether nothing is charged for anything."""
-        rates = (getattr(self, each.name) for each in fields(TokenRates) if each.init)
-        return not any(rates)
+        rates = (
+            self.input_pusd_per_token,
+            self.output_pusd_per_token,
+            self.cache_read_pusd_per_token,
+            self.cache_write_pusd_per_token,
+            self.cache_write_1h_pusd_per_token,
+            self.pusd_per_web_search,
+            self.pusd_per_request,
+            *special,
+        )
+        object.__setattr__(self, "is_free", not any(rates))
 
     def cost_pusd(self, usage: TokenUsage) -> int:
         """Cost of one call at these rates, in pico-USD.

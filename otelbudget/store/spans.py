@@ -157,7 +157,7 @@ class Content:
         if self._keep or value is None or isinstance(value, (int, float)):
             return value
         text = value.encode() if isinstance(value, str) else _encode(value)
-        if not self._is_content(key) and (len(text) <= MAX_TEXT_BYTES or key in dialects.READ_KEYS):
+        if not self._is_content(key) and (len(text) <= MAX_TEXT_BYTES or _is_read(key)):
             return value
         return {
             "bytes": len(text),
@@ -171,6 +171,11 @@ class Content:
             if len(self._known) < _MAX_KNOWN_KEYS:
                 self._known[key] = known
         return known
+
+
+def _is_read(key: str) -> bool:
+    """Whether what an attribute says is needed, however long it is."""
+    return key in dialects.READ_KEYS or key.startswith(semconv.SCOPE_PREFIXES)
 
 
 _MAX_KNOWN_KEYS = 4096

@@ -12,7 +12,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from otelbudget import Budget, BudgetExceededError, BudgetSpanProcessor, DuckDBSpanExporter
-from otelbudget.audit.replay import Replay, recorded_calls, replay
+from otelbudget.audit.outcomes import Replay
+from otelbudget.audit.recorded import recorded
+from otelbudget.audit.replay import replay
 from otelbudget.audit.spend import Spend, spend
 from otelbudget.budgets.config import Budgets
 from otelbudget.pricing.billing import UnknownModel
@@ -98,8 +100,8 @@ def audited(store: Path) -> Spend:
 
 
 def replayed(loaded: Loaded, budget: Budget) -> Replay:
-    calls, timeless = recorded_calls(loaded.store, loaded.book, UnknownModel.CEILING)
-    return replay(calls, Budgets((budget,)), timeless)
+    recording = recorded(loaded.store, loaded.book, [budget], UnknownModel.CEILING)
+    return replay(recording, Budgets((budget,)))
 
 
 def assert_equals_the_bill(answer: Spend, fake_provider: FakeProvider) -> None:

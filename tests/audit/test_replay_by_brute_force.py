@@ -10,14 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otelbudget.audit.calls import build_model_calls
-from otelbudget.audit.replay import REPLAYED_KINDS, RecordedCall, recorded_calls, replay
+from otelbudget.audit.happenings import RecordedCall, Recording
+from otelbudget.audit.recorded import recorded
+from otelbudget.audit.replay import replay
 from otelbudget.audit.sweep import sweep
 from otelbudget.budgets.config import Budget, Budgets, LimitKind
 from otelbudget.pricing.billing import Charge, UnknownModel, usd
 from otelbudget.pricing.book import PriceBook
 from otelbudget.store.store import Store
 
-KINDS = list(REPLAYED_KINDS)
+KINDS = [LimitKind.COST_USD, LimitKind.TOKENS, LimitKind.CALLS]
 
 
 class Made(NamedTuple):
@@ -30,6 +32,7 @@ class Made(NamedTuple):
     cost_usd: int
     tokens: int
     calls: int = 1
+    is_free: bool = False
 
 
 class Outcome(NamedTuple):
@@ -54,7 +57,9 @@ def brute_force(calls: Sequence[Made], kind: str, limit: int) -> Outcome:
             has_ended = max(earlier.end, earlier.start + 1) <= call.start
             if kind == "calls" or has_ended:
                 known += getattr(earlier, kind)
-        (denied if known >= limit else allowed[call.trace_id]).append(call)
+        is_spared = call.is_free and kind == "cost_usd"
+        is_denied = known >= limit and not is_spared
+        (denied if is_denied else allowed[call.trace_id]).append(call)
     usages = [sum(getattr(call, kind) for call in trace) for trace in allowed.values()]
     return Outcome(
         reached=sum(usage >= limit for usage in usages),
@@ -66,23 +71,26 @@ def brute_force(calls: Sequence[Made], kind: str, limit: int) -> Outcome:
     )
 
 
-def recorded(calls: Sequence[Made]) -> list[RecordedCall]:
-    return [
-        RecordedCall(
-            call.trace_id,
-            call.span_id,
-            call.start,
-            max(call.end, call.start + 1),
-            Charge("gpt-4o", call.tokens, call.cost_usd),
-        )
-        for call in calls
-    ]
+def recording_of(calls: Sequence[Made]) -> Recording:
+    return Recording(
+        [
+            RecordedCall(
+                call.trace_id,
+                call.span_id,
+                call.start,
+                max(call.end, call.start + 1),
+                Charge("gpt-4o", call.tokens, call.cost_usd),
+                is_free=call.is_free,
+            )
+            for call in calls
+        ]
+    )
 
 
-def by_engine(calls: Sequence[RecordedCall], kind: LimitKind, limit: int) -> Outcome:
+def by_engine(recording: Recording, kind: LimitKind, limit: int) -> Outcome:
     amount: Any = usd(limit) if kind is LimitKind.COST_USD else limit
     budgets = Budgets((Budget(**{str(kind): amount}),), UnknownModel.ALLOW)
-    result = replay(calls, budgets)
+    result = replay(recording, budgets)
     [outcome] = result.limits
     assert outcome.limit == limit
     assert (outcome.scopes_reached, outcome.calls_denied) == (
@@ -92,7 +100,7 @@ def by_engine(calls: Sequence[RecordedCall], kind: LimitKind, limit: int) -> Out
     assert sum(scope.avoided_pusd for scope in result.stopped) == result.avoided_pusd
     return Outcome(
         result.scopes_reached,
-        len(result.stopped),
+        result.scopes_stopped,
         result.calls_denied,
         result.avoided_pusd,
         result.spent_pusd,
@@ -101,10 +109,10 @@ def by_engine(calls: Sequence[RecordedCall], kind: LimitKind, limit: int) -> Out
 
 
 def assert_sweep_agrees(
-    store: Store, calls: Sequence[RecordedCall], made: Sequence[Made], kind: LimitKind
+    store: Store, recording: Recording, made: Sequence[Made], kind: LimitKind
 ) -> None:
     limits = limits_at_the_edges(made, kind)
-    points = sweep(store, calls, kind, limits)
+    points = sweep(store, recording, Budget(calls=0), kind, limits, {})
     assert [point.limit for point in points] == limits
     for point in points:
         expected = brute_force(made, kind, point.limit)
@@ -139,6 +147,7 @@ made_calls = st.builds(
     cost_usd=amounts,
     tokens=amounts,
     calls=st.just(1),
+    is_free=st.booleans(),
 )
 workloads = st.lists(made_calls, max_size=12, unique_by=lambda call: (call.trace_id, call.span_id))
 
@@ -150,7 +159,7 @@ def test_the_engine_replays_every_workload_as_the_rules_say(
 ) -> None:
     limit = data.draw(st.sampled_from(limits_at_the_edges(calls, kind)))
 
-    outcome = by_engine(recorded(calls), kind, limit)
+    outcome = by_engine(recording_of(calls), kind, limit)
 
     assert outcome == brute_force(calls, kind, limit)
 
@@ -161,7 +170,7 @@ def test_the_order_of_the_calls_does_not_matter(calls: list[Made], data: st.Data
     shuffled = data.draw(st.permutations(calls))
 
     for kind in KINDS:
-        assert by_engine(recorded(shuffled), kind, 2) == by_engine(recorded(calls), kind, 2)
+        assert by_engine(recording_of(shuffled), kind, 2) == by_engine(recording_of(calls), kind, 2)
 
 
 def random_calls(seed: int, traces: int) -> list[Made]:
@@ -186,7 +195,7 @@ def test_the_engine_replays_thousands_of_workloads_as_the_rules_say(kind: LimitK
         made = random_calls(seed, traces=2)
         limit = random.Random(seed).choice(limits_at_the_edges(made, kind))  # noqa: S311 - test data
 
-        assert by_engine(recorded(made), kind, limit) == brute_force(made, kind, limit), seed
+        assert by_engine(recording_of(made), kind, limit) == brute_force(made, kind, limit), seed
 
 
 @pytest.fixture(scope="module")
@@ -203,16 +212,16 @@ def test_one_pass_answers_every_limit_as_the_rules_say(
 ) -> None:
     made = random_calls(seed, traces)
 
-    assert_sweep_agrees(empty, recorded(made), made, kind)
+    assert_sweep_agrees(empty, recording_of(made), made, kind)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_thousands_of_calls_are_replayed_as_the_rules_say(kind: LimitKind) -> None:
     made = random_calls(5, 500)
-    calls = recorded(made)
+    recording = recording_of(made)
 
     for limit in limits_at_the_edges(made, kind, most=2):
-        assert by_engine(calls, kind, limit) == brute_force(made, kind, limit)
+        assert by_engine(recording, kind, limit) == brute_force(made, kind, limit)
 
 
 IN_PUSD, OUT_PUSD = 2_500_000, 10_000_000  # gpt-4o: 2.50 and 10 USD per million tokens
@@ -230,7 +239,9 @@ def spans_and_calls() -> tuple[list[Any], list[Made]]:
         cost = 0 if is_free else input_tokens * IN_PUSD + output_tokens * OUT_PUSD
         spans.append((trace, number, (each.start, each.end), input_tokens, output_tokens, is_free))
         total = input_tokens + output_tokens
-        calls.append(Made(f"{trace:032x}", f"{number:016x}", each.start, each.end, cost, total))
+        calls.append(
+            Made(f"{trace:032x}", f"{number:016x}", each.start, each.end, cost, total, 1, is_free)
+        )
     return spans, calls
 
 
@@ -250,9 +261,9 @@ def test_spans_in_a_file_are_replayed_as_the_rules_say(
         )
         for trace, number, at, tokens_in, tokens_out, is_free in raw
     )
-    calls, timeless = recorded_calls(loaded.store, loaded.book, UnknownModel.ALLOW)
+    recording = recorded(loaded.store, loaded.book, [Budget(cost_usd=0)], UnknownModel.ALLOW)
 
-    assert (len(calls), timeless) == (len(made), [])
+    assert (len(recording.calls), recording.timeless) == (len(made), [])
     for limit in limits_at_the_edges(made, kind, most=2):
-        assert by_engine(calls, kind, limit) == brute_force(made, kind, limit)
-    assert_sweep_agrees(loaded.store, calls, made, kind)
+        assert by_engine(recording, kind, limit) == brute_force(made, kind, limit)
+    assert_sweep_agrees(loaded.store, recording, made, kind)

@@ -17,7 +17,9 @@ from rich.table import Table
 
 from otelbudget import Budget
 from otelbudget.audit.calls import build_model_calls
-from otelbudget.audit.replay import recorded_calls, replay
+from otelbudget.audit.judging import judge
+from otelbudget.audit.recorded import recorded
+from otelbudget.audit.replay import replay
 from otelbudget.audit.sweep import log_spaced, sweep
 from otelbudget.budgets.config import Budgets, LimitKind
 from otelbudget.genai.reading import read_call
@@ -105,17 +107,18 @@ def audit(table: Table, rows: list[SpanRow]) -> None:
         spans / (time.perf_counter() - start),
         unit="spans/s",
     )
-    calls, _ = recorded_calls(distinct, book, UnknownModel.CEILING)
+    budget = Budget(cost_usd="0.5")
+    recording = recorded(distinct, book, [budget], UnknownModel.CEILING)
+    calls = len(recording.calls)
     start = time.perf_counter()
-    replay(calls, Budgets((Budget(cost_usd="0.5"),)))
-    row(table, "replay by the engine", len(calls) / (time.perf_counter() - start), unit="calls/s")
+    replay(recording, Budgets((budget,)))
+    row(table, "replay by the engine", calls / (time.perf_counter() - start), unit="calls/s")
     kind = LimitKind.COST_USD
     limits = log_spaced(kind, Decimal("0.01"), Decimal(5), 1_000)
+    verdicts = judge(distinct)
     start = time.perf_counter()
-    sweep(distinct, calls, kind, limits)
-    row(
-        table, f"sweep of 1,000 limits, {len(calls):,} calls", time.perf_counter() - start, unit="s"
-    )
+    sweep(distinct, recording, budget, kind, limits, verdicts)
+    row(table, f"sweep of 1,000 limits, {calls:,} calls", time.perf_counter() - start, unit="s")
 
 
 def a_million_spans(rows: list[SpanRow]) -> Store:
@@ -148,6 +151,7 @@ def main() -> None:
     table = Table("path", "figure", "unit", box=None)
     live.spans(table)
     live.gates(table)
+    live.many_budgets(table)
     live.threads(table)
     live.memory(table)
     prices(table)

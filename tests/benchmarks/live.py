@@ -4,7 +4,7 @@ import threading
 import time
 import tracemalloc
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
 from itertools import count
@@ -14,10 +14,11 @@ from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
 from opentelemetry.trace import set_span_in_context
 from rich.table import Table
 
-from otelbudget import Budget, BudgetSpanProcessor
+from otelbudget import Budget, Budgets, BudgetSpanProcessor
 from otelbudget.budgets.decisions import Admission, Attempt, Hold
 from otelbudget.budgets.engine import Engine
 from otelbudget.budgets.scopes import Place
+from otelbudget.genai.usage import TokenUsage
 from otelbudget.live.gates.gated import Passage
 from otelbudget.live.request import Request
 from otelbudget.pricing.billing import Charge
@@ -26,6 +27,8 @@ from tests.benchmarks.timing import best, row
 
 SPANS_IN_A_TRACE = 50
 TRACES, OPEN_SPANS = 2_000, 5
+NUMBERS = (1, 5, 20)
+TENANT = {"tenant.id": "acme"}
 CHUNKS = 1_000
 CHAT = {
     "gen_ai.operation.name": "chat",
@@ -53,13 +56,16 @@ CHUNK = {
 
 
 @contextmanager
-def watched_by(**options: Any) -> Iterator[BudgetSpanProcessor]:
-    """A processor whose budget is never used up, gates that ask it, and a run around."""
-    processor = BudgetSpanProcessor(Budget(cost_usd="9000000", warn_at=(), **options))
+def watched_by(
+    budgets: Sequence[Budget] | None = None, **options: Any
+) -> Iterator[BudgetSpanProcessor]:
+    """A processor whose budgets are never used up, gates that ask it, and a run around."""
+    one = (Budget(cost_usd="9000000", warn_at=(), **options),)
+    processor = BudgetSpanProcessor(Budgets(tuple(budgets or one)))
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(processor)
     try:
-        with provider.get_tracer("app").start_as_current_span("run"):
+        with provider.get_tracer("app").start_as_current_span("run", attributes=TENANT):
             yield processor
     finally:
         processor.shutdown()
@@ -126,14 +132,50 @@ def gates(table: Table) -> None:
     with watched_by():
         seconds |= best({"tap": (tap, 5), "loop": (loop, 5)})
     row(table, "stream tap, a chunk", (seconds["tap"] - seconds["loop"]) / CHUNKS)
-    seconds |= best(
-        {
-            "engine": (admit_and_settle(None), 5_000),
-            "engine, hold": (admit_and_settle(Hold(10**9, 2_200)), 5_000),
-        }
+
+
+def many_budgets(table: Table) -> None:
+    """What a call costs with one, five and twenty budgets of all kinds: at a gate, in the engine."""
+    for number in NUMBERS:
+        with watched_by(some_budgets(number)):
+            admit, end = passages(BODY)
+            seconds = best({"admit": (admit, 1_000), "end": (end, 1_000)})
+        row(table, f"gate: admission, {budgets_in_words(number)}", seconds["admit"])
+    works = {
+        f"{number} {hold is not None}": (admit_and_settle(number, hold), 10_000 // number)
+        for number in NUMBERS
+        for hold in (None, Hold(10**9, 2_200))
+    }
+    seconds = best(works)
+    for number in NUMBERS:
+        named = f"engine: admission and settlement, {budgets_in_words(number)}"
+        row(table, named, seconds[f"{number} False"])
+        row(table, "  the same with a hold", seconds[f"{number} True"])
+    most, fewest = NUMBERS[-1], NUMBERS[0]
+    more = (seconds[f"{most} False"] - seconds[f"{fewest} False"]) / (most - fewest)
+    row(table, "  a budget more", more)
+
+
+def some_budgets(number: int) -> list[Budget]:
+    """Budgets that are never used up, of all kinds in turn."""
+    never = 10**15
+    kinds: tuple[dict[str, Any], ...] = (
+        {"cost_usd": 9_000_000},
+        {"cost_usd": 9_000_000, "per": "tenant.id", "window": "day"},
+        {"tokens": never, "per": "run"},
+        {"calls": never, "per": ["tenant.id", "user.id"]},
+        {"cost_usd": 9_000_000, "reserve": True, "shares": {"tenant.id": {"acme": "0.5"}}},
+        {"input_tokens": never, "output_tokens": never},
+        {"seconds": 10**8, "calls": never},
+        {"tokens": never, "per": "tenant.id", "window": "1h"},
+        {"tokens": never, "per": "process", "mode": "audit"},
+        {"cost_usd": 9_000_000, "where": {"tenant.id": "acme"}},
     )
-    row(table, "engine: admission and settlement", seconds["engine"])
-    row(table, "engine: the same with a hold", seconds["engine, hold"])
+    return [Budget(name=f"b{at}", **kinds[at % len(kinds)]) for at in range(number)]
+
+
+def budgets_in_words(number: int) -> str:
+    return "one budget" if number == 1 else f"{number} budgets of all kinds"
 
 
 def passages(body: Mapping[str, object] | None) -> tuple[Callable[[], None], Callable[[], None]]:
@@ -176,12 +218,16 @@ def loop() -> None:
         pass
 
 
-def admit_and_settle(hold: Hold | None) -> Callable[[], object]:
-    engine = Engine([Budget(cost_usd="9000000", warn_at=(), reserve=hold is not None)])
-    charge, place = Charge("gpt-4o", 1500, 10**9), Place("a" * 32)
+def admit_and_settle(number: int, hold: Hold | None) -> Callable[[], object]:
+    """Admits and settles a call of one tenant, a millisecond after the last."""
+    engine = Engine(some_budgets(number))
+    usage = TokenUsage(1_200, 300)
+    charge, place = Charge("gpt-4o", 1_500, 10**9, usage=usage), Place("a" * 32, (), TENANT)
+    times = count(1_767_225_600 * 10**9, 10**6)
 
     def work() -> None:
-        decision = engine.admit(engine.accounts(place, 1), Attempt(1, hold))
+        at_ns = next(times)
+        decision = engine.admit(engine.accounts(place, at_ns), Attempt(at_ns, hold))
         if isinstance(decision, Admission):
             engine.settle(decision, charge)
 
@@ -234,9 +280,21 @@ def memory(table: Table) -> None:
         del span
         ended = tracemalloc.get_traced_memory()[0]
         row(table, "memory, a trace that is over", (ended - empty) / TRACES, unit="B")
+        row(table, "  the budget's account of it alone", account_bytes(), unit="B")
         own, bare = open_spans(processor), open_spans(None)
         tracemalloc.stop()
         row(table, "memory, an open span of a trace of five", own - bare, unit="B")
+
+
+def account_bytes() -> float:
+    """Bytes of the account of one of many traces with a call each."""
+    engine, charge = Engine([Budget(cost_usd="9000000")]), Charge("gpt-4o", 1_500, 10**9)
+    before = tracemalloc.get_traced_memory()[0]
+    for number in range(TRACES):
+        decision = engine.admit(engine.accounts(Place(f"{number:032x}"), 1), Attempt(1))
+        if isinstance(decision, Admission):
+            engine.settle(decision, charge)
+    return (tracemalloc.get_traced_memory()[0] - before) / TRACES
 
 
 def open_spans(processor: BudgetSpanProcessor | None) -> float:

@@ -13,7 +13,7 @@ from otelbudget.budgets.decisions import Admission, Attempt, NoticeKind, Refusal
 from otelbudget.budgets.engine import Engine
 from otelbudget.budgets.ledger import Account, MemoryLedger
 from otelbudget.budgets.scopes import Place
-from otelbudget.budgets.spent import Spent
+from otelbudget.budgets.spent import Spent, part_of
 from otelbudget.pricing.billing import Charge
 
 
@@ -105,7 +105,8 @@ def test_a_refusal_tells_the_limit_that_is_furthest_over() -> None:
 def test_what_is_told_of_a_scopes_spend_is_bounded() -> None:
     spent = Spent()
     for number in range(100):
-        spent.add(Charge(f"model-{number}", list_cost_pusd=1))
+        charge = Charge(f"model-{number}", list_cost_pusd=1)
+        spent.add(charge, part_of(charge), 1, leaves=False)
 
     assert len(spent.by(0)) == 65
     assert spent.by(0)["(other models)"] == 36

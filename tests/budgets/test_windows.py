@@ -124,6 +124,16 @@ def told(unit: str, zone: str, when: str) -> tuple[str, str, str]:
             *("hour 2026-10-04 02:30", "2026-10-03 15:30", "2026-10-03 16:00"),
             id="half-an-hour-that-is-left",
         ),
+        pytest.param(  # 02:30 at -04:30 becomes 03:00 at -04:00
+            *("hour", "America/Caracas", "2016-05-01 06:45"),
+            *("hour 2016-05-01 02:00", "2016-05-01 06:30", "2016-05-01 07:00"),
+            id="hour-that-ends-half-way",
+        ),
+        pytest.param(  # 23:30 becomes 00:30 of the next day
+            *("day", "America/Toronto", "1919-03-31 12:00"),
+            *("day 1919-03-31", "1919-03-31 04:30", "1919-04-01 04:00"),
+            id="midnight-in-the-midst-of-what-is-skipped",
+        ),
         pytest.param(
             *("day", "America/Sao_Paulo", "2018-11-04 12:00"),
             *("day 2018-11-04", "2018-11-04 03:00", "2018-11-05 02:00"),

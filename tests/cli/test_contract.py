@@ -18,7 +18,7 @@ from click.testing import CliRunner
 Call = Callable[..., Any]
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "sample_traces" / "traces.jsonl"
-COMMANDS = ["audit", "doctor", "import", "prices", "simulate", "suggest"]
+COMMANDS = ["audit", "doctor", "gate", "import", "prices", "simulate", "suggest"]
 
 MONEY = re.compile(r"(0|[1-9]\d*)\.\d{2}(\d*[1-9])?")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
@@ -299,7 +299,7 @@ def test_a_terminal_gets_colour_unless_no_color_is_set(
 WRONG_USAGE = {
     "key": (["audit", "x", "--by", "model,colour"], "'colour' is no key; choose from model, "),
     "no-source": (["audit"], "Missing argument 'SRC...'"),
-    "kind": (["simulate", "x", "--limit", "usd=1"], "where KIND is cost_usd, tokens, calls"),
+    "kind": (["simulate", "x", "--limit", "usd=1"], "where KIND is cost_usd, tokens, input_"),
     "negative": (["simulate", "x", "--limit", "cost_usd=-1"], "allowed are 0 to 9223372"),
     "nan": (["simulate", "x", "--limit", "cost_usd=nan"], "at most twelve decimals"),
     "too-fine": (["simulate", "x", "--limit", "cost_usd=0.0000000000001"], "twelve decimals"),
@@ -307,7 +307,7 @@ WRONG_USAGE = {
     "twice": (["simulate", "x", "--limit", "calls=1", "--limit", "calls=2"], "each kind"),
     "nothing": (["simulate", "x"], "say what to replay"),
     "both": (["simulate", "x", "--limit", "calls=1", "--budgets", "b.yaml"], "not both"),
-    "scope": (["simulate", "x", "--limit", "calls=1", "--scope", "tenant"], "'tenant' is not"),
+    "scope": (["simulate", "x", "--limit", "calls=1", "--scope", "trace,"], "joined by commas"),
     "sweep": (["simulate", "x", "--sweep", "cost_usd=2:1:5"], "with 0 < FROM <= TO"),
     "time": (["audit", "x", "--since", "yesterday"], "'yesterday' is no time; write 2026-"),
     "covers": (["suggest", "x", "--covers", "1"], "0.5<=x<=0.999"),

@@ -152,7 +152,7 @@ def test_a_wrong_prices_file_is_named_with_its_key(run: Run, tmp_path: Path) -> 
 
     assert ran.code == 1
     assert ran.err == (
-        f"budget-audit: {file}: discounts.azure: is 15, allowed are numbers from 0 to 1 as text or "
+        f"budget-audit: {file}: discounts.azure: is '15', allowed are numbers from 0 to 1 as text or "
         "exact, such as 0.15\n"
     )
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from budget_audit.formats.documents import simulate as simulate_document
+from budget_audit.formats import simulations
 from budget_audit.loading import load
 from budget_audit.options import budget_of
 
-from otelbudget.audit.replay import recorded_calls, replay
+from otelbudget.audit.recorded import recorded
+from otelbudget.audit.replay import replay
 from otelbudget.audit.spend import input_facts
-from otelbudget.budgets.config import Budgets, LimitKind
+from otelbudget.budgets.config import Budget, Budgets, LimitKind
 from otelbudget.pricing.billing import UnknownModel
 
 Call = Callable[..., Any]
@@ -216,16 +217,15 @@ def test_real_traces_are_replayed_as_by_brute_force(name: str, recorded_traces: 
 
     # One floor below the command line, so that each file is read once for all its limits.
     loaded = load([str(recorded_traces / name)])
-    calls, timeless = recorded_calls(loaded.store, loaded.book, UnknownModel.ALLOW)
+    limits = [Budget(cost_usd=0)]
+    recording = recorded(loaded.store, loaded.book, limits, UnknownModel.ALLOW)
     for limit, outcome in expected.items():
         kind, _, amount = limit_of(limit).partition("=")
         budgets = Budgets((budget_of([(LimitKind(kind), amount)]),), UnknownModel.ALLOW)
-        document = simulate_document(
-            replay(calls, budgets, timeless),
-            budgets,
+        result = replay(recording, budgets)
+        document = simulations.document(
+            simulations.Simulation(result, budgets, (), None, ()),
             input_facts(loaded.store),
             loaded.report,
-            sweep=(),
-            false_stops=None,
         )
         assert_replays_as(document["totals"], outcome)

@@ -1,5 +1,6 @@
 """Programs without a line of otelbudget, started by `opentelemetry-instrument`."""
 
+import json
 import os
 import subprocess
 import sys
@@ -202,3 +203,26 @@ def test_what_the_sdk_cannot_configure_is_told_and_runs_without_budgets(start: S
 
     assert (answers(ran), ran.returncode) == (5, 0)
     assert "Failed to auto initialize OpenTelemetry" in ran.stderr
+
+
+def test_an_audit_log_is_written_without_a_line_of_code(start: Start, tmp_path: Path) -> None:
+    start(OTELBUDGET_CONFIG="budgets.yaml", OTELBUDGET_AUDIT_LOG="audit.jsonl")
+
+    lines = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    assert [line["event"] for line in lines] == [
+        "budget_monitoring_start",
+        "warning",
+        "exceeded",
+        "denied",
+        "budget_monitoring_end",
+    ]
+    assert lines[-1]["operations"] == 3
+
+
+def test_an_audit_log_in_a_folder_that_is_not_there_ends_the_program_with_a_sentence(
+    start: Start,
+) -> None:
+    ran = start(OTELBUDGET_CONFIG="budgets.yaml", OTELBUDGET_AUDIT_LOG="no/audit.jsonl")
+
+    assert ran.returncode == 1
+    assert "audit_log: is 'no/audit.jsonl', and the folder" in ran.stderr

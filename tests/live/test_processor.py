@@ -133,6 +133,8 @@ def test_audit_mode_raises_nothing_and_reports_once(
         "otelbudget.limit.kind": "cost_usd",
         "otelbudget.limit": "0.25",
         "otelbudget.usage": "0.30",
+        "otelbudget.threshold": "1",
+        "otelbudget.scope.trace": format(span.context.trace_id, "032x"),
     }
 
 
@@ -175,7 +177,7 @@ def test_each_warning_is_given_once_with_both_numbers(
         f"Budget 'budget' (trace {trace_id}) is 90.0 % used: 0.90 of 1.00 USD.",
         (
             f"Budget 'budget' (trace {trace_id}) is used up: 1.00 of 1.00 USD; "
-            "its next model call is refused."
+            "its next model call is refused; raise the limit or start a new run."
         ),
     ]
     assert {record.name for record in caplog.records} == {"otelbudget"}
@@ -339,6 +341,9 @@ def test_metrics_tell_cost_tokens_calls_and_budgets_without_naming_a_trace(
         ("otelbudget.calls", _key({"decision": "allowed"})): 3,
         ("otelbudget.calls", _key({"decision": "denied"})): 1,
         ("otelbudget.denied", _key(budget)): 1,
+        ("otelbudget.events", _key({"event": "warning", "budget": "budget"})): 1,
+        ("otelbudget.events", _key({"event": "exceeded", "budget": "budget"})): 1,
+        ("otelbudget.events", _key({"event": "denied", "budget": "budget"})): 1,
         ("otelbudget.limit", _key(budget)): pytest.approx(0.25),
         ("otelbudget.usage", _key(budget)): pytest.approx(0.27),
     }

@@ -6,23 +6,23 @@ from pathlib import Path
 
 import click
 
-from budget_audit import loading, options
-from budget_audit.formats import documents, tables
+from budget_audit import loading, options, replaying
+from budget_audit.formats import simulations
 from budget_audit.formats.rows import flat
 from budget_audit.formats.write import Answer, write
-from otelbudget.audit.replay import (
-    REPLAYED_KINDS,
-    RecordedCall,
-    false_stops,
-    recorded_calls,
-    replay,
-)
-from otelbudget.audit.select import keep_scopes, keep_where
 from otelbudget.audit.spend import input_facts
-from otelbudget.audit.sweep import log_spaced, sweep
-from otelbudget.budgets.config import Budgets, LimitKind
-from otelbudget.ingest import ReadReport
+from otelbudget.audit.sweep import (
+    MOST_BY_ENGINE,
+    SweepPoint,
+    is_without_feedback,
+    log_spaced,
+    sweep,
+)
+from otelbudget.budgets.config import Budget, Budgets, LimitKind
+from otelbudget.errors import BudgetConfigError
 from otelbudget.pricing.billing import UnknownModel
+
+_Range = tuple[LimitKind, Decimal, Decimal, int]
 
 
 @click.command("simulate")
@@ -32,14 +32,16 @@ from otelbudget.pricing.billing import UnknownModel
     "limits",
     type=options.Limit(),
     multiple=True,
-    help="A limit per trace: cost_usd=0.50, tokens=20000 or calls=20; may be given for each kind.",
+    help="A limit: cost_usd=0.50, tokens=20000, calls=20, tool_calls=10, seconds=60 or that of a "
+    "class of tokens; may be given for each kind.",
 )
 @click.option(
     "--scope",
-    type=click.Choice(["trace"]),
+    type=options.Scope(),
     default="trace",
     show_default=True,
-    help="What --limit is counted by.",
+    help="What --limit and --sweep are counted by: trace, run, process, any key such as tenant.id, "
+    "or several joined by commas.",
 )
 @click.option(
     "--budgets",
@@ -53,6 +55,7 @@ from otelbudget.pricing.billing import UnknownModel
     type=options.SweepRange(),
     help="Many limits of one kind, evenly spaced in the logarithm: cost_usd=0.05:2:40.",
 )
+@options.success
 @options.prices
 @options.where
 @options.period
@@ -61,9 +64,10 @@ from otelbudget.pricing.billing import UnknownModel
 def command(
     sources: Sequence[str],
     limits: tuple[tuple[LimitKind, str], ...],
-    scope: str,  # noqa: ARG001 - "trace" is the only choice so far
+    scope: tuple[str, ...],
     file: Path | None,
-    range_: tuple[LimitKind, Decimal, Decimal, int] | None,
+    range_: _Range | None,
+    success: tuple[str, str] | None,
     prices_file: Path | None,
     where: tuple[tuple[str, str], ...],
     since: int | None,
@@ -81,57 +85,63 @@ def command(
     \b
     Example:
       budget-audit simulate traces.jsonl --limit cost_usd=0.50
+      budget-audit simulate traces.jsonl --limit cost_usd=10 --scope tenant.id
+      budget-audit simulate traces.jsonl --budgets budgets.yaml
       budget-audit simulate traces.jsonl --sweep cost_usd=0.05:2:40
     """
-    budgets = _budgets(limits, file, range_)
+    budgets, swept = _budgets(limits, scope, file, range_), _swept(scope, range_)
     loading.refuse_source(output, sources)
-    store, report, book = loading.load(sources, loading.own_book(prices_file, budgets))
-    keep_where(store, where)
-    keep_scopes(store, since, until)
-    calls, timeless = recorded_calls(store, book, budgets.unknown_model)
-    _note_unpriced(report, calls, budgets)
-    _note_not_replayed(report, budgets)
-    result = replay(calls, budgets, timeless)
-    points = () if range_ is None else sweep(store, calls, range_[0], log_spaced(*range_))
-    good = false_stops(store, result)
-    document = documents.simulate(
-        result, budgets, input_facts(store), report, sweep=points, false_stops=good
+    asked = replaying.Asked(budgets, swept, where, since, until, success)
+    found = replaying.load(sources, prices_file, asked)
+    result, verdicts, report = found.replay(budgets), found.verdicts, found.report
+    points: Sequence[SweepPoint] = ()
+    if range_ is not None and swept is not None:
+        _refuse_long(found, swept, range_)
+        points = sweep(
+            found.store, found.recording, swept, range_[0], log_spaced(*range_), verdicts
+        )
+    simulation = simulations.Simulation(
+        result,
+        budgets,
+        points,
+        found.false_stops(result),
+        found.graduations(result) if file else (),
     )
-    rows = flat(document["sweep"] or documents.simulate_stopped(result))
-    table = tables.simulate(result, points, good)
-    write(Answer(table, document, rows), format_=format_, output=output)
+    document = simulations.document(simulation, input_facts(found.store), report)
+    rows = flat(document["sweep"] or simulations.stopped(result))
+    write(Answer(simulations.table(simulation), document, rows), format_=format_, output=output)
     loading.warn(report, strict=strict)
 
 
-def _note_unpriced(report: ReadReport, calls: Sequence[RecordedCall], budgets: Budgets) -> None:
-    unpriced = [call.charge.model for call in calls if call.charge.list_cost_pusd is None]
-    if unpriced:
-        counts = "nothing" if budgets.unknown_model is UnknownModel.ALLOW else "a ceiling price"
-        report.warn(
-            "unpriced_calls",
-            f"calls of {unpriced[0]!r} have no known price and count {counts} toward money limits",
-            len(unpriced),
+def _refuse_long(found: replaying.Replayable, swept: Budget, range_: _Range) -> None:
+    """Refuse a sweep that the engine would have to answer limit by limit for too long."""
+    kind, *_, count = range_
+    if count > MOST_BY_ENGINE and not is_without_feedback(found.recording, swept, kind):
+        raise click.UsageError(
+            f"--sweep of {count} limits on {kind} per {', '.join(swept.per or ())} needs a replay "
+            f"for each; ask for {MOST_BY_ENGINE} at most"
         )
 
 
-def _note_not_replayed(report: ReadReport, budgets: Budgets) -> None:
-    """Say which parts of a budgets file a replay of recorded calls leaves out."""
-    for budget in budgets.budgets:
-        left_out = [f"max_{kind}" for kind in budget.limits if kind not in REPLAYED_KINDS]
-        left_out += ["reserve"] if budget.reserve else []
-        if left_out:
-            report.warn(
-                "not_replayed",
-                f"{', '.join(left_out)} of budget {budget.name!r} acts live only; the replay "
-                "decides by its other limits, without holding estimates",
-                len(left_out),
-            )
+def _swept(scope: Sequence[str], range_: _Range | None) -> Budget | None:
+    if range_ is None:
+        return None
+    kind, lowest, *_ = range_
+    return _budget([(kind, str(lowest))], scope, "sweep")
+
+
+def _budget(limits: Sequence[tuple[LimitKind, str]], scope: Sequence[str], name: str) -> Budget:
+    try:
+        return options.budget_of(limits, scope, name)
+    except BudgetConfigError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _budgets(
     limits: tuple[tuple[LimitKind, str], ...],
+    scope: Sequence[str],
     file: Path | None,
-    range_: tuple[LimitKind, Decimal, Decimal, int] | None,
+    range_: _Range | None,
 ) -> Budgets:
     if file is not None:
         if limits:
@@ -141,7 +151,7 @@ def _budgets(
         kinds = [kind for kind, _ in limits]
         if len(set(kinds)) < len(kinds):
             raise click.UsageError("give each kind of --limit once; --sweep tries many")
-        return Budgets((options.budget_of(list(limits)),), UnknownModel.ALLOW)
+        return Budgets((_budget(limits, scope, "limit"),), UnknownModel.ALLOW)
     if range_ is None:
         raise click.UsageError(
             "say what to replay: --limit cost_usd=0.50, --budgets FILE or --sweep"

@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from budget_audit.formats.values import amount, decimal_money, money, optional_money, time
+from budget_audit.formats.values import decimal_money, money, optional_money, time
 from otelbudget.audit.findings import Finding
-from otelbudget.audit.replay import LimitOutcome, Replay, ScopeOutcome
 from otelbudget.audit.spend import InputFacts, Spend, Totals
 from otelbudget.audit.suggest import CONFIDENCE, Holdout, Suggestion
-from otelbudget.audit.sweep import SweepPoint
-from otelbudget.budgets.config import Budgets, LimitKind
 from otelbudget.ingest import ReadReport
 from otelbudget.pricing.book import PriceBook
 
@@ -40,7 +37,7 @@ def audit(spend: Spend, report: ReadReport, book: PriceBook) -> dict[str, Any]:
         },
         "totals": _totals(spend.totals),
         "groups": groups[:MAX_ROWS],
-        "left_off": _left_off(groups),
+        "left_off": left_off(groups),
         "findings": [_finding(finding) for finding in spend.findings],
     }
 
@@ -58,51 +55,6 @@ def import_(report: ReadReport, facts: InputFacts, store: str) -> dict[str, Any]
         "period": period(facts),
         "input": input_(facts, report),
     }
-
-
-def simulate(
-    replay: Replay,
-    budgets: Budgets,
-    facts: InputFacts,
-    report: ReadReport,
-    *,
-    sweep: Sequence[SweepPoint],
-    false_stops: int | None,
-) -> dict[str, Any]:
-    """The object of `budget-audit simulate --format json`."""
-    stopped = simulate_stopped(replay)
-    first = replay.limits[0].kind if replay.limits else LimitKind.COST_USD
-    worst = max(
-        (limit.worst_overshoot for limit in replay.limits if limit.kind is first), default=0
-    )
-    return {
-        "schema": "otelbudget.simulate/1",
-        "period": period(facts),
-        "input": input_(facts, report),
-        "policy": budgets.as_config(),
-        "totals": {
-            "scopes": replay.scopes,
-            "scopes_reached": replay.scopes_reached,
-            "scopes_stopped": len(replay.stopped),
-            "calls": replay.calls,
-            "calls_denied": replay.calls_denied,
-            "calls_without_time": replay.calls_without_time,
-            "spent_usd": money(replay.spent_pusd),
-            "avoided_usd": money(replay.avoided_pusd),
-            "estimated_usd": money(replay.estimated_pusd),
-            "worst_overshoot": amount(first, worst),
-            "false_stops": false_stops,
-        },
-        "limits": [_limit(limit) for limit in replay.limits],
-        "stopped": stopped[:MAX_ROWS],
-        "left_off": _left_off(stopped),
-        "sweep": [_sweep_point(point) for point in sweep],
-    }
-
-
-def simulate_stopped(replay: Replay) -> list[dict[str, Any]]:
-    """Every stopped scope of a simulation, the dearest avoided first."""
-    return [_stopped(scope) for scope in replay.stopped]
 
 
 def suggest(
@@ -147,7 +99,7 @@ def input_(facts: InputFacts, report: ReadReport) -> dict[str, Any]:
     }
 
 
-def _left_off(rows: Sequence[object]) -> int:
+def left_off(rows: Sequence[object]) -> int:
     """How many rows of a list are not shown."""
     return max(len(rows) - MAX_ROWS, 0)
 
@@ -185,45 +137,6 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "count": finding.count,
         "amount_usd": optional_money(finding.amount_pusd),
         "trace_ids": list(finding.trace_ids),
-    }
-
-
-def _limit(limit: LimitOutcome) -> dict[str, Any]:
-    return {
-        "budget": limit.budget,
-        "kind": str(limit.kind),
-        "limit": amount(limit.kind, limit.limit),
-        "scopes_reached": limit.scopes_reached,
-        "scopes_stopped": limit.scopes_stopped,
-        "calls_denied": limit.calls_denied,
-        "worst_overshoot": amount(limit.kind, limit.worst_overshoot),
-    }
-
-
-def _stopped(scope: ScopeOutcome) -> dict[str, Any]:
-    return {
-        "budget": scope.budget,
-        "kind": str(scope.kind),
-        "limit": amount(scope.kind, scope.limit),
-        "window_start": None,
-        "scope": {"trace": scope.scope},
-        "at": time(scope.stopped_at),
-        "calls_allowed": scope.calls_allowed,
-        "calls_denied": scope.calls_denied,
-        "spent_usd": money(scope.spent_pusd),
-        "avoided_usd": money(scope.avoided_pusd),
-    }
-
-
-def _sweep_point(point: SweepPoint) -> dict[str, Any]:
-    return {
-        "kind": str(point.kind),
-        "limit": amount(point.kind, point.limit),
-        "scopes_reached": point.scopes_reached,
-        "scopes_stopped": point.scopes_stopped,
-        "calls_denied": point.calls_denied,
-        "avoided_usd": money(point.avoided_pusd),
-        "false_stops": point.false_stops,
     }
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from otelbudget.budgets.config import LimitKind
+from otelbudget.budgets.values import written_limit
 from otelbudget.errors import display_usd
 from otelbudget.pricing.billing import usd
 
@@ -26,8 +27,8 @@ def decimal_money(amount_usd: Decimal | None) -> str | None:
 
 
 def amount(kind: LimitKind, value: int) -> str:
-    """A limit or usage: USD for "cost_usd", else a count."""
-    return money(value) if kind is LimitKind.COST_USD else str(value)
+    """A limit or usage: USD for "cost_usd", seconds, else a count."""
+    return str(written_limit(kind, value))
 
 
 def time(unix_nano: int | None) -> str | None:
@@ -57,4 +58,10 @@ def short_money(amount_pusd: int | None) -> str:
 
 def short_amount(kind: LimitKind, value: int) -> str:
     """A limit or usage for people."""
-    return short_money(value) if kind is LimitKind.COST_USD else f"{value:,} {kind}"
+    match kind:
+        case LimitKind.COST_USD:
+            return short_money(value)
+        case LimitKind.SECONDS:
+            return f"{amount(kind, value)} seconds"
+        case _:
+            return f"{value:,} {kind}"

@@ -1,17 +1,29 @@
--- The model calls with usage: trace_id, tier, span_id, provider, model, start and end in unix ns (end after
--- start, both null without a start), input_tokens, output_tokens, list_cost_pusd.
+-- The model calls that replay knows enough of: call_row, span_row, trace_id, span_id, provider, model,
+-- request_model, start and end in unix ns (both null without a start), has_usage, is_error, the
+-- attributes of the gate's event as JSON, list_cost_pusd, and tokens by class as in TokenUsage. A call
+-- whose usage a span tells, because its gate could not read it, has the times of the gate.
 select
+    call.call_row,
+    call.span_row,
     call.trace_id,
-    root.tier,
     call.span_id,
     call.provider,
     call.model,
-    call.start_time_unix_nano,
-    call.end_time_unix_nano,
+    call.request_model,
+    coalesce(gate.start_time_unix_nano, call.start_time_unix_nano) as start_time_unix_nano,
+    coalesce(gate.end_time_unix_nano, call.end_time_unix_nano) as end_time_unix_nano,
+    call.has_usage,
+    call.is_error,
+    coalesce(call.told, gate.told) as told,
+    call.list_cost_pusd,
     call.input_tokens,
     call.output_tokens,
-    call.list_cost_pusd
+    call.cache_read_input_tokens,
+    call.cache_write_input_tokens,
+    call.reasoning_output_tokens
 from model_calls as call
-left join trace_roots as root
-    on call.trace_id = root.trace_id
-where call.has_usage
+left join library_calls as gate
+    on call.told is null
+    and call.call_id = gate.call_id
+    and gate.is_gate
+where call.has_usage or call.told is not null

@@ -1,14 +1,16 @@
 -- P of every call for counts: how many of the scope's calls started before it. One row per call:
--- trace_id, known_before, amount, list_cost_pusd.
+-- scope_id, good_run_id, known_before, amount, list_cost_pusd, is_spared.
 create or replace table known_before as
 select
-    trace_id,
+    scope_id,
+    good_run_id,
     (
         row_number() over (
-            partition by trace_id
-            order by start_time_unix_nano, trace_id, span_id
+            partition by scope_id
+            order by position
         ) - 1
     )::hugeint as known_before,
     amount,
-    list_cost_pusd
+    list_cost_pusd,
+    is_spared
 from replay_calls

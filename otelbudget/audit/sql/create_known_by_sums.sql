@@ -1,11 +1,12 @@
 -- P of every call for money and tokens: what the scope's other calls that had ended by its start add
--- up to. One row per call: trace_id, known_before, amount, list_cost_pusd.
+-- up to. One row per call: scope_id, good_run_id, known_before, amount, list_cost_pusd, is_spared.
 create or replace table known_before as
 select
-    trace_id,
+    scope_id,
+    good_run_id,
     coalesce(
         sum(amount) over (
-            partition by trace_id
+            partition by scope_id
             order by end_time_unix_nano
             range between unbounded preceding
                 and (end_time_unix_nano - start_time_unix_nano) preceding
@@ -13,5 +14,6 @@ select
         0
     )::hugeint as known_before,
     amount,
-    list_cost_pusd
+    list_cost_pusd,
+    is_spared
 from replay_calls

@@ -1,4 +1,5 @@
--- The calls that the library read: a call_row below 0 each, and the columns of model calls.
+-- The calls that the library read: a call_row below 0 each, and the columns of model calls. told: the
+-- attributes of the gate's event as JSON, null where a span tells of the call.
 create or replace table library_calls (
     call_row bigint,
     span_row bigint,
@@ -38,5 +39,6 @@ create or replace table library_calls (
     cache_rule varchar,
     list_cost_pusd hugeint,
     confidence varchar,
-    reported_cost_usd varchar
+    reported_cost_usd varchar,
+    told varchar
 )

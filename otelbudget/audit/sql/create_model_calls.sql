@@ -1,5 +1,6 @@
 -- One row per model call that counts and per call without usage, with the agent it belongs to (its
--- own, else the nearest ancestor's) and the workflow (name of the trace's root span).
+-- own, else the nearest ancestor's), the workflow (name of the trace's root span), and the attributes of
+-- its gate's event as JSON (told; null where a span tells of it).
 create or replace table model_calls as
 with recursive climb as (
     select
@@ -31,7 +32,9 @@ with recursive climb as (
 ),
 calls as (
     select
+        span.span_row as call_row,
         span.span_row,
+        span.call_id,
         span.trace_id,
         span.span_id,
         span.service,
@@ -39,6 +42,7 @@ calls as (
         span.is_error,
         span.operation,
         span.provider,
+        span.request_model,
         coalesce(span.response_model, span.request_model) as model,
         span.service_tier,
         span.conversation,
@@ -69,14 +73,11 @@ calls as (
     union all by name
     select
         library.* exclude (
-            call_row,
-            call_id,
             is_gate,
             response_id,
             is_borrowed,
             is_platform,
             is_model_operation,
-            request_model,
             response_model,
             audio_cache_read_input_tokens,
             image_cache_read_input_tokens
@@ -89,7 +90,7 @@ select
     calls.* replace (
         greatest(calls.end_time_unix_nano, calls.start_time_unix_nano + 1) as end_time_unix_nano
     ),
-    climb.agent,
+    coalesce(json_extract_string(calls.told, '$."gen_ai.agent.name"'), climb.agent) as agent,
     root.root_name as workflow
 from calls
 left join climb

@@ -1,9 +1,12 @@
--- Calls to sweep over: what each adds to the limit's kind, and its list cost.
+-- Calls to sweep over: their scope, their run where that was good, their place in time, what each adds
+-- to the limit's kind, its list cost, and whether no limit refuses it.
 create or replace table replay_calls (
-    trace_id varchar,
-    span_id varchar,
+    scope_id integer,
+    good_run_id integer,
+    position integer,
     start_time_unix_nano bigint,
     end_time_unix_nano bigint,
     amount hugeint,
-    list_cost_pusd hugeint
+    list_cost_pusd hugeint,
+    is_spared boolean
 )

@@ -1,7 +1,6 @@
--- Drops the model calls whose value in scope_values is another one. Input: $value varchar.
+-- Drops the model calls that are not among kept_calls.
 delete from model_calls
-where span_row not in (
-    select span_row
-    from scope_values
-    where value = $value
+where call_row not in (
+    select call_row
+    from kept_calls
 )

@@ -1,20 +1,22 @@
 -- What each of many limits would have done. Input: $limits hugeint[].
 -- One row per limit, ascending: limit, scopes_reached, scopes_stopped, calls_denied, avoided_pusd,
--- good_stopped.
+-- good_stopped (runs).
 with limits as (
     select unnest($limits::hugeint[]) as max_usage
 ),
 scopes as (
     select
-        known.trace_id,
-        sum(known.amount)::hugeint as total,
-        max(known.known_before)::hugeint as highest,
-        coalesce(bool_or(root.has_root and root.root_ended and root.root_status_code <> 2), false)
-            as is_good
-    from known_before as known
-    left join trace_roots as root
-        on known.trace_id = root.trace_id
-    group by known.trace_id
+        scope_id,
+        sum(amount)::hugeint as total,
+        (max(known_before) filter (where not is_spared))::hugeint as highest
+    from known_before
+    group by scope_id
+),
+good_runs as (
+    select (max(known_before) filter (where not is_spared))::hugeint as highest
+    from known_before
+    where good_run_id is not null
+    group by good_run_id
 ),
 denied as (
     select
@@ -24,6 +26,7 @@ denied as (
     from known_before as known
     asof inner join limits
         on known.known_before >= limits.max_usage
+    where not known.is_spared
     group by limits.max_usage
 ),
 reached as (
@@ -38,11 +41,19 @@ reached as (
 stopped as (
     select
         limits.max_usage,
-        count(*) as scopes,
-        count(*) filter (where scopes.is_good) as good
+        count(*) as scopes
     from scopes
     asof inner join limits
         on scopes.highest >= limits.max_usage
+    group by limits.max_usage
+),
+lost as (
+    select
+        limits.max_usage,
+        count(*) as runs
+    from good_runs
+    asof inner join limits
+        on good_runs.highest >= limits.max_usage
     group by limits.max_usage
 )
 select
@@ -51,11 +62,12 @@ select
     sum(coalesce(stopped.scopes, 0)) over above as scopes_stopped,
     sum(coalesce(denied.calls, 0)) over above as calls_denied,
     sum(coalesce(denied.avoided_pusd, 0)) over above as avoided_pusd,
-    sum(coalesce(stopped.good, 0)) over above as good_stopped
+    sum(coalesce(lost.runs, 0)) over above as good_stopped
 from limits
 left join reached using (max_usage)
 left join stopped using (max_usage)
 left join denied using (max_usage)
+left join lost using (max_usage)
 window above as (
     order by limits.max_usage desc
     rows between unbounded preceding and current row

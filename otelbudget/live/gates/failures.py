@@ -19,6 +19,8 @@ _NEVER_CONNECTED = frozenset(
         "CredentialRetrievalError",
         "DefaultCredentialsError",
         "EndpointConnectionError",
+        "NameResolutionError",
+        "NewConnectionError",
         "NoCredentialsError",
         "PartialCredentialsError",
         "PoolTimeout",
@@ -77,11 +79,13 @@ def _is_before_sending(error: BaseException) -> bool:
 
 
 def _status(error: BaseException) -> int | None:
-    """The HTTP status that an error tells: openai's and anthropic's, Google's, botocore's."""
+    """The HTTP status that an error tells: of SDKs, or of httpx, requests, urllib and aiohttp."""
     response = getattr(error, "response", None)
     told = (
         getattr(error, "status_code", None),
         getattr(error, "code", None),
+        getattr(error, "status", None),
+        getattr(response, "status_code", None),
         response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         if isinstance(response, dict)
         else None,
@@ -90,10 +94,16 @@ def _status(error: BaseException) -> int | None:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it was raised from; not what happened to be handled then."""
+    """An error and what it was raised from, or says so; not what happened to be handled then."""
     each: BaseException | None = error
     for _ in range(20):
         if each is None:
             return
         yield each
-        each = each.__cause__
+        each = each.__cause__ or _reason(each)
+
+
+def _reason(error: BaseException) -> BaseException | None:
+    """What an error of urllib, urllib3 or requests keeps as its reason."""
+    told = (getattr(error, "reason", None), *error.args[:1])
+    return next((each for each in told if isinstance(each, BaseException)), None)

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextvars import ContextVar, Token
 from secrets import token_hex
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from otelbudget.errors import OtelBudgetError
 from otelbudget.genai.usage import ModelCall
@@ -53,7 +53,12 @@ class Passage:
     Args:
         calls: The call as each gatekeeper admitted it.
         attempts: How often the SDK sends the request at most.
+
+    Attributes:
+        is_tracked: The application tracks it, and no gate of ours does.
     """
+
+    is_tracked: ClassVar[bool] = False
 
     __slots__ = (
         "__weakref__",
@@ -74,7 +79,7 @@ class Passage:
         self._outer: Token[Passage | None]
 
     @classmethod
-    def open(cls, request: Request) -> "Passage | None":
+    def open(cls, request: Request) -> Self | None:
         """Ask every active gatekeeper for admission of a request that asks a model.
 
         Returns:
@@ -89,6 +94,9 @@ class Passage:
         gatekeepers = active.gatekeepers()
         if not gatekeepers or _is_inner(request):
             return None
+        around = passage_around()
+        if around is not None and around.is_tracked:  # it tracks the call that begins here
+            around.release(was_sent=False)
         calls: list[tuple[Gatekeeper, GatedCall]] = []
         call_id = token_hex(16)
         for gatekeeper in gatekeepers:
@@ -100,6 +108,7 @@ class Passage:
             except Exception:  # noqa: BLE001 - a fault of ours must not stop the call
                 gatekeeper.failed("a gate")
                 continue
+            call.owns_span = request.is_tracked and not calls and not call.trace_id
             calls.append((gatekeeper, call))
         return cls(tuple(calls), request.attempts)
 
@@ -312,6 +321,12 @@ _CURRENT: ContextVar[Passage | None] = ContextVar("otelbudget_passage", default=
 
 def current_passage() -> Passage | None:
     """The call inside whose gate the running code is, None outside of any."""
+    passage = _CURRENT.get()
+    return None if passage is None or passage.is_tracked else passage
+
+
+def passage_around() -> Passage | None:
+    """As `current_passage`, or the tracked call that the running code is part of."""
     return _CURRENT.get()
 
 

@@ -130,14 +130,20 @@ def _tokens(usage: object) -> TokenUsage | None:
         return None
     details = _first(usage, "prompt_tokens_details", "input_tokens_details")
     output_details = _first(usage, "completion_tokens_details", "output_tokens_details")
-    # Of the two APIs, only OpenAI's input contains the cached tokens.
-    separate_read = _count(usage, "cache_read_input_tokens") or 0
-    separate_write = _count(usage, "cache_creation_input_tokens") or 0
+    # Of the two APIs, only OpenAI's input contains the cached tokens. Gateways that speak it repeat
+    # Anthropic's counts beside.
+    contains_cached = _count(usage, "prompt_tokens") is not None
+    read = _count(usage, "cache_read_input_tokens") or 0
+    written = _count(usage, "cache_creation_input_tokens") or 0
+    told_read, told_written = (
+        _count(details, "cached_tokens"),
+        _count(details, "cache_write_tokens"),
+    )
     return TokenUsage(
-        (input_tokens or 0) + separate_read + separate_write,
+        (input_tokens or 0) + (0 if contains_cached else read + written),
         output_tokens or 0,
-        (_count(details, "cached_tokens") or 0) + separate_read,
-        (_count(details, "cache_write_tokens") or 0) + separate_write,
+        (told_read or read) if contains_cached else (told_read or 0) + read,
+        (told_written or written) if contains_cached else (told_written or 0) + written,
         _count(output_details, "reasoning_tokens", "thinking_tokens") or 0,
         _count(_get(usage, "cache_creation"), "ephemeral_1h_input_tokens") or 0,
         audio_input_tokens=_count(details, "audio_tokens") or 0,

@@ -1,0 +1,78 @@
+"""budget-audit gate."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from budget_audit import loading, options, replaying
+from budget_audit.app import EXIT_GATE_FAILED
+from budget_audit.formats import gates
+from budget_audit.formats.rows import flat
+from budget_audit.formats.write import Answer, write
+from otelbudget.audit.gate import violations
+from otelbudget.audit.spend import input_facts
+from otelbudget.budgets.config import Budgets
+
+
+@click.command("gate")
+@click.argument("sources", nargs=-1, metavar="SRC...")
+@click.option(
+    "--budgets",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="The budgets file.",
+)
+@click.option("--config-only", is_flag=True, help="Check the budgets file and read no traces.")
+@options.success
+@options.prices
+@options.where
+@options.period
+@options.output
+@options.strict
+def command(
+    sources: Sequence[str],
+    file: Path,
+    config_only: bool,
+    success: tuple[str, str] | None,
+    prices_file: Path | None,
+    where: tuple[tuple[str, str], ...],
+    since: int | None,
+    until: int | None,
+    format_: str,
+    output: str,
+    strict: bool,
+) -> None:
+    """Fail where recorded runs pass their budgets: for CI.
+
+    Exits 3 where usage is above a limit, or where a call would have been refused. What passes
+    budgets in audit mode is listed, and does not fail.
+
+    \b
+    Example:
+      budget-audit gate traces.jsonl --budgets budgets.yaml
+      budget-audit gate --config-only --budgets budgets.yaml
+    """
+    budgets = Budgets.from_yaml(file)
+    if config_only:
+        click.echo(f"{file}: {gates.counted(len(budgets.budgets), 'budget')}, nothing wrong")
+        return
+    if not sources:
+        raise click.UsageError("give the traces to judge, or --config-only to check the file alone")
+    loading.refuse_source(output, sources)
+    asked = replaying.Asked(budgets, None, where, since, until, success)
+    found = replaying.load(sources, prices_file, asked)
+    result = found.replay(budgets)
+    judged = gates.Judged(
+        violations(found.recording, budgets, result), result, found.false_stops(result)
+    )
+    document = gates.document(judged, input_facts(found.store), found.report)
+    write(
+        Answer(gates.table(judged), document, flat(document["violations"])),
+        format_=format_,
+        output=output,
+    )
+    loading.warn(found.report, strict=strict)
+    if not judged.is_ok:
+        raise click.exceptions.Exit(EXIT_GATE_FAILED)

@@ -1,0 +1,51 @@
+"""What recorded runs used beyond their budgets."""
+
+import msgspec
+
+from otelbudget.audit.happenings import Recording
+from otelbudget.audit.outcomes import Replay, Usage
+from otelbudget.audit.replay import replay
+from otelbudget.budgets.config import Budgets, Mode
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """A limit that a scope has passed, or that refuses a call of it.
+
+    Attributes:
+        usage: What was used of what, as it was recorded.
+        calls_denied: Model calls and calls of tools that the limit would have refused.
+    """
+
+    usage: Usage
+    calls_denied: int
+
+
+def violations(recording: Recording, budgets: Budgets, result: Replay) -> tuple[Violation, ...]:
+    """The limits that recorded runs passed, or by which a call would have been refused.
+
+    Args:
+        recording: What happened.
+        budgets: The budgets.
+        result: What a replay of them gave.
+
+    Returns:
+        One for each limit, scope and window, in the order of the budgets.
+    """
+    let_through = Budgets(
+        tuple(
+            each if each.mode is Mode.OFF else each.with_mode(Mode.AUDIT)
+            for each in budgets.budgets
+        ),
+        budgets.unknown_model,
+    )
+    modes = {budget.name: budget.mode for budget in budgets.budgets}
+    found = []
+    for usage in replay(recording, let_through).usages:
+        key = usage.budget, usage.scope, usage.window_start, usage.kind
+        denied = result.denials.get(key, 0)
+        if usage.usage > usage.limit or denied:
+            is_enforcing = modes[usage.budget] is Mode.ENFORCE
+            found.append(
+                Violation(msgspec.structs.replace(usage, is_enforcing=is_enforcing), denied)
+            )
+    return tuple(found)

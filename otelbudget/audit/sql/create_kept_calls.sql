@@ -1,0 +1,4 @@
+-- The model calls that are asked about: call_row.
+create or replace table kept_calls (
+    call_row bigint
+)
