@@ -12,7 +12,7 @@ from otelbudget.budgets import values
 from otelbudget.budgets.files import read_yaml
 from otelbudget.budgets.keys import TOP_KEYS, budget_arguments, in_file, known_keys, mapping
 from otelbudget.budgets.kinds import LimitKind, Mode, OnStoreError
-from otelbudget.budgets.values import PER_RUN, PER_TRACE
+from otelbudget.budgets.scopes import RUN, TRACE
 from otelbudget.budgets.windows import Window, optional_window, zone_of
 from otelbudget.errors import BudgetConfigError
 from otelbudget.pricing.billing import UnknownModel
@@ -58,7 +58,7 @@ class Budget:
             window.
         shares: The part of each limit that each value of a key may use; other values: all of it.
         reserve: An estimate of each call is held while it is in flight.
-        grace: Calls that a run may make beyond the limits to wrap up.
+        grace: Calls that may pass the limits of a scope and window to wrap a run up.
         cancel_in_flight: Calls in flight on asyncio end when a limit on cost or tokens is used up.
         on_store_error: What happens while a shared ledger cannot be reached.
         keys: What must be looked up for each call: the keys of `per` save "trace" and "run", of
@@ -95,7 +95,7 @@ class Budget:
         tool_calls_by_name: Mapping[str, int] | None = None,
         seconds: str | int | Decimal | None = None,
         name: str = "budget",
-        per: str | Sequence[str] | None = PER_TRACE,
+        per: str | Sequence[str] | None = TRACE,
         mode: Mode | str = Mode.ENFORCE,
         where: Mapping[str, object] | None = None,
         window: str | None = None,
@@ -134,7 +134,7 @@ class Budget:
             shares: {key: {value: ratio}}: the part of each limit that calls with that value of the
                 key may use, as text or Decimal.
             reserve: Hold an estimate of each call while it is in flight.
-            grace: Calls that a run may make beyond the limits, inside `run.wrap_up()`.
+            grace: Calls that may pass the limits of a scope and window, inside `run.wrap_up()`.
             cancel_in_flight: End the calls in flight on asyncio when a limit on cost or tokens is
                 used up. What they would have answered is lost, and usually billed.
             on_store_error: "allow", "block" or "local": what happens while a shared ledger cannot
@@ -173,7 +173,7 @@ class Budget:
             on_store_error=values.choice(OnStoreError, on_store_error, "on_store_error"),
         )
         self._check()
-        looked_up = [key for key in self.per or () if key not in (PER_TRACE, PER_RUN)]
+        looked_up = [key for key in self.per or () if key not in (TRACE, RUN)]
         self._set(keys=tuple(dict.fromkeys([*looked_up, *self.where, *self.shares])))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -192,7 +192,7 @@ class Budget:
             )
         if LimitKind.SECONDS not in self.limits:
             return
-        if self.per not in (None, (PER_TRACE,), (PER_RUN,)) or self.window is not None:
+        if self.per not in (None, (TRACE,), (RUN,)) or self.window is not None:
             raise BudgetConfigError(
                 "is the time of a trace or a run, so it needs per: trace, per: run or a tier, and "
                 "no window",

@@ -15,8 +15,7 @@ from otelbudget.pricing.billing import usd
 MAX_LIMIT = 2**63 - 1
 MOST_USD = MAX_LIMIT // 10**12
 MOST_SECONDS = MAX_LIMIT // 10**9
-PER_TRACE = "trace"
-PER_RUN = "run"
+
 
 _MOST_KEYS = 8
 _MOST_NAME = 100

@@ -71,6 +71,8 @@ class Places:
             request: What is asked of whom.
         """
         if not self._names:
+            if around is not None and not RUNS.get():
+                return around
             return self._place(trace_id, around, _NOTHING, None)
         # What was written when the span started is in `around`; it may have told more since.
         told = {
@@ -117,9 +119,9 @@ class Places:
     ) -> tuple[RunScope, ...]:
         """The runs around: those of the running code, else those of the parent."""
         opened = RUNS.get()
-        if parent is not None and _are_inside(parent.runs, opened):
+        if parent is not None and (not opened or _are_inside(parent.runs, opened)):
             opened = parent.runs
-        if not opened:
+        elif not opened:
             opened = (RunScope(hex_trace_id(trace_id), is_trace=True),)
         tier, run_id = attributes.get(semconv.TIER), attributes.get(semconv.RUN_ID)
         if isinstance(run_id, str) and all(run.id != run_id for run in opened):

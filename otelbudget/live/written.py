@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, get_tracer
+from opentelemetry.trace import Span, get_tracer, set_span_in_context
 
 from otelbudget.budgets.decisions import Admission, Notice, Refusal, amount
 from otelbudget.budgets.kinds import LimitKind
@@ -26,6 +26,7 @@ Attributes = dict[str, Any]
 _ALWAYS_WRITTEN = ("input_tokens", "output_tokens")
 # The SDK keeps the latest 128 events of a span: refusals must not push out what was spent.
 _MAX_REFUSED = 32
+_MAX_EVENTS, _KEPT_FOR_OTHERS = 128, 2 * _MAX_REFUSED
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -226,7 +227,10 @@ def write_call(
         keys: The keys that budgets name.
         estimate: What it is charged where its usage is unknown.
     """
-    span = _own_span(gated) if gated.owns_span else gated.span
+    span = gated.span
+    own = _own_span(gated) if gated.owns_span or (span is not None and _is_full(span)) else None
+    if own is not None and own.is_recording():
+        span = own
     if span is None or not span.is_recording():
         return
     attributes: Attributes = {
@@ -257,17 +261,24 @@ def write_call(
         attributes[semconv.COST_USD] = format(usd(call.list_cost_pusd), "f")
     known = {key: value for key, value in attributes.items() if value is not None}
     span.add_event(semconv.CALL_EVENT, known, timestamp=gated.end_time_unix_nano)
-    if gated.owns_span:
+    if span is own:
         gated.owns_span = False
         span.end(gated.end_time_unix_nano)
 
 
+def _is_full(span: Span) -> bool:
+    """Whether a span that gets more events soon lets earlier ones go, as the SDK's do."""
+    events, limits = getattr(span, "_events", ()), getattr(span, "_limits", None)
+    most = getattr(limits, "max_events", None) or _MAX_EVENTS
+    return len(events) >= most - _KEPT_FOR_OTHERS
+
+
 def _own_span(gated: GatedCall) -> Span:
-    """A span for a call that the application has made outside any."""
-    agent = gated.request.agent
+    """A span for a call that the application has made outside any, or on a span that is full."""
+    agent, around = gated.request.agent, gated.span
     return get_tracer(semconv.OWN_SCOPE).start_span(
         semconv.CALL_EVENT,
-        context=Context(),
+        context=Context() if around is None else set_span_in_context(around, Context()),
         attributes=None if agent is None else {semconv.AGENT_NAME: agent},
         start_time=gated.start_time_unix_nano,
     )

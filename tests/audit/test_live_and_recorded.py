@@ -132,6 +132,31 @@ def test_the_audit_of_a_live_run_equals_the_bill(
     ]
 
 
+def test_many_calls_on_one_span_are_all_in_the_audit(
+    fake_provider: FakeProvider, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A span of the SDK keeps 128 events; what comes beyond is written on spans of its own."""
+    fake_provider.reply_with([Reply(input_tokens=1, output_tokens=1)] * 200)
+    provider = TracerProvider(shutdown_on_exit=False)
+    monkeypatch.setattr("opentelemetry.trace._TRACER_PROVIDER", provider)
+    provider.add_span_processor(SimpleSpanProcessor(DuckDBSpanExporter(store)))
+    processor = BudgetSpanProcessor(Budget(calls=1_000))
+    provider.add_span_processor(processor)
+    client = OpenAI(
+        base_url=fake_provider.openai_base_url,
+        api_key="none",
+        http_client=DefaultHttpxClient(verify=False),
+    )
+    with client, provider.get_tracer("app").start_as_current_span("run"):
+        for _ in range(200):
+            client.chat.completions.create(model="gpt-4o", messages=MESSAGES)
+    provider.shutdown()
+    [(_, account)] = processor.engine.ledger.accounts()
+
+    assert account.calls == 200
+    assert_equals_the_bill(audited(store), fake_provider)
+
+
 @either_way
 def test_equal_calls_of_a_server_with_one_response_id_are_counted_each(
     live_run: Run, store: Path, fake_provider: FakeProvider

@@ -253,7 +253,7 @@ def test_30_a_run_goes_on_with_a_larger_budget(
 ) -> None:
     watch(Budget(cost_usd="0.10"))
 
-    def extend(facts: BudgetFacts) -> None:
+    def extend(_: BudgetFacts) -> None:
         if model.request_count < 3:
             run = otelbudget.current_run()
             assert run is not None
@@ -302,7 +302,7 @@ def test_31_a_free_model_counts_and_passes_an_exhausted_limit_on_money(
 @pytest.mark.parametrize(
     ("profile", "steps"), [("quick_answer", 5), ("deep_research", 20), ("batch_processing", 50)]
 )
-def test_33_profiles_from_a_file(
+def test_33_profiles_from_a_file(  # noqa: PLR0913, PLR0917 - fixtures
     watch: Watch,
     provider: TracerProvider,
     ask: Ask,
