@@ -11,8 +11,7 @@ from typing import Any, Self
 from otelbudget.budgets import values
 from otelbudget.budgets.files import read_yaml
 from otelbudget.budgets.keys import TOP_KEYS, budget_arguments, in_file, known_keys, mapping
-from otelbudget.budgets.kinds import LimitKind, Mode, OnStoreError
-from otelbudget.budgets.scopes import RUN, TRACE
+from otelbudget.budgets.kinds import RUN, TRACE, LimitKind, Mode, OnStoreError
 from otelbudget.budgets.windows import Window, optional_window, zone_of
 from otelbudget.errors import BudgetConfigError
 from otelbudget.pricing.billing import UnknownModel

@@ -243,7 +243,7 @@ class Admission(msgspec.Struct, eq=False):
 
 
 # Apart from the application's own decimal context, which may round.
-_EXACT = Context(prec=100)
+_EXACT, _NS_PER_SECOND = Context(prec=100), 10**9
 
 
 def amount(kind: LimitKind, value: int) -> Decimal:
@@ -251,5 +251,5 @@ def amount(kind: LimitKind, value: int) -> Decimal:
     if kind is LimitKind.COST_USD:
         return usd(value)
     if kind is LimitKind.SECONDS:
-        return Decimal(value).scaleb(-9, context=_EXACT)
+        return _EXACT.divide(Decimal(value), Decimal(_NS_PER_SECOND))
     return Decimal(value)

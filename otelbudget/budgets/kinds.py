@@ -2,6 +2,9 @@
 
 from enum import StrEnum
 
+TRACE, RUN, PROCESS = "trace", "run", "process"
+"""What a budget may be counted by that is no key of spans, baggage or resources."""
+
 
 class Mode(StrEnum):
     """What a used-up budget does.

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from otelbudget.budgets.config import Budget
+from otelbudget.budgets.kinds import PROCESS, RUN, TRACE
 from otelbudget.genai import semconv
+
+__all__ = ["NONE", "PROCESS", "RUN", "TRACE", "Place", "RunScope", "Scope", "look_up"]
 
 NONE = "(none)"
 """The value of a scope that nothing tells."""
-
-TRACE, RUN, PROCESS = "trace", "run", "process"
 
 Scope = tuple[tuple[str, str], ...]
 """What one account counts: keys with their values, in the order of the budget."""

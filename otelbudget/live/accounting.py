@@ -17,6 +17,7 @@ from otelbudget.live.places import Places
 from otelbudget.live.request import Request
 from otelbudget.live.spans import Link, OpenTrace, SpanLinks
 from otelbudget.live.told import Changes, ResponseTwins, Told, Verdicts
+from otelbudget.live.unmatched import Unmatched
 from otelbudget.pricing.billing import Charge, UnknownModel, bill
 from otelbudget.pricing.book import PriceBook
 
@@ -37,6 +38,7 @@ class Accounting:
         places: Finds what calls belong to.
         news: Tells what is otherwise only counted.
         caller: Calls the application before a stop.
+        unmatched: Warns of keys and tiers that budgets and calls do not agree about.
         corrected: Charges that were taken back.
         lock: Held around every use of `links` and of the ledger; reentrant.
         clock: Unix nanoseconds.
@@ -61,6 +63,7 @@ class Accounting:
         self.places = Places(engine.keys)
         self.news = News(emitter, self.links, engine.ledger)
         self.caller = Caller(engine.ledger, emitter)
+        self.unmatched = Unmatched(engine.budgets, emitter)
         self.corrected = 0
         self._process = os.getpid()
         self.lock = engine.ledger.lock

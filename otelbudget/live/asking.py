@@ -34,6 +34,7 @@ def admit(
     """
     if accounting.news.is_due:
         accounting.news.tell()
+    accounting.unmatched.look(place)
     decision = _decide(accounting, place, request, hold)
     for _ in range(_MOST_EXTENSIONS):
         if not isinstance(decision, Refusal) or not is_extended(accounting, decision, place):
@@ -93,5 +94,7 @@ def _decide(
     with accounting.lock:
         at_ns = accounting.now()
         accounts = engine.accounts(place, at_ns)
-        is_free = accounting.is_free(request, at_ns)
+        # Only then it is asked for: calls are admitted also where prices cannot be read.
+        is_closed = any(account.is_closed for _, account in accounts)
+        is_free = is_closed and accounting.is_free(request, at_ns)
         return engine.admit(accounts, Attempt(at_ns, hold, is_free, is_wrap_up))

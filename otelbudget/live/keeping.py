@@ -49,7 +49,7 @@ class KeptRun:
     @property
     def tiers(self) -> Sequence[str]:
         """The tiers that the processor has."""
-        return [each.name for each in self._accounting.engine.budgets if each.per is None]
+        return self._accounting.unmatched.tiers
 
     @property
     def elapsed_ns(self) -> int:
@@ -146,15 +146,7 @@ class KeptRun:
 
     def note_unknown_tier(self) -> None:
         """Warn, once, of a tier that no processor has."""
-        self._accounting.emitter.once(
-            f"tier {self._run.tier}",
-            "Run %r asks for the tier %r, which no processor has, so no tier limits it; %s.",
-            self._run.id,
-            self._run.tier,
-            f"known are {', '.join(map(repr, self.tiers))}"
-            if self.tiers
-            else "a tier is a budget without `per`",
-        )
+        self._accounting.unmatched.tell_tier(self._run.id, str(self._run.tier))
 
     def _now(self) -> int:
         return self._ended_ns or self._accounting.now()

@@ -212,6 +212,10 @@ class Run:
             for each, account in limits
             for kind, limit in account.limits.by_kind.items()
         ]
+        names = {each.name for kept in self._kept for each, _ in kept.extendable(None)}
+        if budget is not None and budget not in names:
+            those = f"; those are {', '.join(map(repr, sorted(names)))}" if names else ""
+            raise BudgetConfigError(f"{budget!r} is no budget of run {self.id!r} itself{those}")
         wanted = f"no limit on {', '.join(missing)}" if missing else "nothing"
         where = "" if budget is None else f" in budget {budget!r}"
         raise BudgetConfigError(

@@ -600,7 +600,7 @@ def test_an_extension_of_nothing_names_what_can_be_raised(
     with otelbudget.run(tracer_provider=provider) as run:
         with pytest.raises(BudgetConfigError, match=r"no limit on tokens.*'essay' cost_usd 0\.10"):
             run.extend(tokens=5)
-        with pytest.raises(ValueError, match="in budget 'other'"):
+        with pytest.raises(ValueError, match="'other' is no budget of run"):
             run.extend(cost_usd="1", budget="other")
         with pytest.raises(BudgetConfigError, match="more than 0"):
             run.extend()
@@ -886,3 +886,39 @@ def test_a_fault_of_ours_does_not_stop_a_run(watch: Watch, provider: TracerProvi
 
     assert run.id
     assert processor.stats.faults
+
+
+def test_a_key_that_no_call_tells_is_named_once(
+    watch: Watch, tracer: Tracer, chat: Callable[[], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    watch(Budget(per="tennant.id", name="tenants", calls=9))
+    with tracer.start_as_current_span("run", attributes={"tenant.id": "acme"}):
+        chat()
+        chat()
+
+    [message] = caplog.messages
+    assert "no value for the key 'tennant.id' of budget 'tenants'" in message
+
+
+def test_a_tier_on_a_span_that_no_budget_is_is_named_once(
+    watch: Watch, tracer: Tracer, chat: Callable[[], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    watch(Budget(per=None, name="quick", calls=9))
+    with tracer.start_as_current_span("run", attributes={"otelbudget.tier": "quck"}):
+        chat()
+        chat()
+
+    [message] = caplog.messages
+    assert "asks for the tier 'quck'" in message
+    assert "known are 'quick'" in message
+
+
+def test_extending_a_budget_that_is_none_of_the_run_names_those_that_are(
+    watch: Watch, provider: TracerProvider
+) -> None:
+    watch(Budget(per="run", name="essay", calls=9), Budget(per="tenant.id", name="daily", calls=9))
+    with (
+        otelbudget.run("essay", tracer_provider=provider) as run,
+        pytest.raises(otelbudget.BudgetConfigError, match="'daily' is no budget of run"),
+    ):
+        run.extend(calls=1, budget="daily")
