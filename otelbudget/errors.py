@@ -199,12 +199,12 @@ class BudgetExceededError(OtelBudgetError, RuntimeError):
 
     @property
     def kind(self) -> str:
-        """Kind of the limit: "cost_usd", "tokens", "calls" or "tool_calls"."""
+        """Kind of the limit, such as "cost_usd", "tokens", "calls", "tool_calls" or "seconds"."""
         return self.facts.kind
 
     @property
     def limit(self) -> Decimal:
-        """The limit, in US dollars for "cost_usd", else a count."""
+        """The limit, in US dollars for "cost_usd", in seconds for "seconds", else a count."""
         return self.facts.limit
 
     @property

@@ -45,8 +45,8 @@ class Budget:
     Attributes:
         name: Name in errors, events and metrics.
         per: What it is counted by: "trace", "run", "process", or keys of spans, baggage and
-            resources. None: a tier, counted for each run that asks for it by name, or trace whose
-            root span does with the attribute `otelbudget.tier`.
+            resources. None: a tier, which holds for the runs that ask for it by name, and for
+            spans that do when they start, with the attribute `otelbudget.tier`, and those below.
         mode: What happens when it is used up.
         where: The values that keys must have for a call to be counted and refused.
         window: The time that is counted together; None: all of it.

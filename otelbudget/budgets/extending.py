@@ -37,22 +37,24 @@ def raise_limits(
     for each, account in accounts:
         is_meant = budget is None or each.name == budget
         if is_meant and account.scope == run.scope and kind in account.limits.by_kind:
-            _give(account, account.limits.raised(kind, by))
-            _share_out(ledger, account)
+            _give(account, account.limits.raised(kind, by), kind)
+            _share_out(ledger, account, kind)
             limit, usage = account.limits.by_kind[kind], account.usage(kind)
             ratio = _UTILIZATION.divide(Decimal(usage), limit) if limit else Decimal(1)
             notices.append(Notice(NoticeKind.EXTENDED, each, account, kind, limit, usage, ratio))
     return notices
 
 
-def _give(account: Account, limits: Limits) -> None:
+def _give(account: Account, limits: Limits, kind: LimitKind) -> None:
     account.limits = limits
+    # A new limit, of which nobody has been told.
+    account.exceeded = tuple(each for each in account.exceeded if each is not kind)
     limits.rearm(account)
 
 
-def _share_out(ledger: MemoryLedger, whole: Account) -> None:
+def _share_out(ledger: MemoryLedger, whole: Account, kind: LimitKind) -> None:
     """Give the shares of a scope that are open their part of its limits by now."""
     for _, account in ledger.accounts():
         ratio, (name, scope, window) = account.limits.ratio, account.key
         if ratio is not None and (name, scope[:-1], window) == whole.key:
-            _give(account, whole.limits.share(ratio))
+            _give(account, whole.limits.share(ratio), kind)

@@ -85,4 +85,16 @@ for _tag, _pattern, _first in (
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    """What is wrong and where, without the excerpt of the text that YAML puts below it."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return " ".join(str(error).replace('in "<unicode string>", ', "at ").split())
+    parts = (
+        (error.context, error.context_mark),
+        (error.problem, error.problem_mark),
+        (error.note, None),
+    )
+    return ", ".join(f"{text}{_at(mark)}" for text, mark in parts if text)
+
+
+def _at(mark: yaml.Mark | None) -> str:
+    return "" if mark is None else f" (line {mark.line + 1}, column {mark.column + 1})"

@@ -6,6 +6,7 @@ from threading import RLock
 from typing import TYPE_CHECKING
 
 from otelbudget.budgets.config import LimitKind
+from otelbudget.budgets.kinds import RUN, TRACE
 from otelbudget.budgets.rolling import Entries
 from otelbudget.budgets.scopes import Scope
 from otelbudget.budgets.spent import (
@@ -21,7 +22,7 @@ from otelbudget.pricing.billing import Charge
 if TYPE_CHECKING:
     from otelbudget.budgets.limits import Limits
 
-MAX_SCOPES = 10_000
+MAX_RUNS, _MAX_OTHERS = 10_000, 100_000
 
 AccountKey = tuple[str, Scope, int]
 """Name of the budget, scope, and start of the window; 0 where that has none or rolls."""
@@ -259,7 +260,8 @@ class MemoryLedger:
     Every access is made while holding `lock`.
 
     Args:
-        max_scopes: How many accounts are kept at most for each budget.
+        max_scopes: How many accounts are kept at most for each budget; None: 10,000 of one that
+            counts traces or runs, 100,000 of one that counts anything else, such as tenants.
 
     Attributes:
         lock: Held around reading and changing accounts. It is reentrant, because the garbage
@@ -268,7 +270,7 @@ class MemoryLedger:
         forks: How often the process was forked on the way here.
     """
 
-    def __init__(self, max_scopes: int = MAX_SCOPES) -> None:
+    def __init__(self, max_scopes: int | None = None) -> None:
         self.lock = RLock()
         self.dropped_scopes = self.forks = 0
         self._now_ns = 0
@@ -317,7 +319,8 @@ class MemoryLedger:
     def keep(self, account: Account) -> None:
         """Keep an account, as the latest used; the one unused for longest may go."""
         accounts = self._accounts.setdefault(account.key[0], OrderedDict())
-        while len(accounts) >= self._max_scopes:
+        most = MAX_RUNS if account.scope[0][0] in {TRACE, RUN} else _MAX_OTHERS
+        while len(accounts) >= (self._max_scopes or most):
             _, oldest = accounts.popitem(last=False)
             if oldest.is_used and not oldest.is_over(self._now_ns):
                 oldest.is_used = False

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from otelbudget.budgets.config import Budget, Mode
-from otelbudget.budgets.ledger import MAX_SCOPES, Account
+from otelbudget.budgets.ledger import MAX_RUNS, Account
 from otelbudget.budgets.limits import Limits
 from otelbudget.budgets.scopes import RUN, TRACE, Place, RunScope, Scope
 from otelbudget.budgets.values import MAX_LIMIT
@@ -48,7 +48,7 @@ class RunAccounts:
         if known is None:
             budget = run.budget or _NO_BUDGET
             known = self._by_scope[run.scope] = budget, RunAccount(run, budget, at_ns)
-            if len(self._by_scope) > MAX_SCOPES:
+            if len(self._by_scope) > MAX_RUNS:
                 self._by_scope.popitem(last=False)
             return known
         self._by_scope.move_to_end(run.scope)

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -12,6 +11,7 @@ from typing import Any
 import msgspec
 
 from otelbudget.errors import BudgetConfigError
+from otelbudget.genai.times import rfc3339
 
 MAX_WAITING = 8_192
 _MAX_BATCH = 512
@@ -168,10 +168,4 @@ class AuditLog:
 
 def _line(record: _Record) -> bytes:
     at_ns, event, facts = record
-    return _encode({"timestamp": _time(at_ns), "event": event, **facts}) + b"\n"
-
-
-def _time(unix_nano: int) -> str:
-    """Unix nanoseconds as RFC 3339 in UTC with nanoseconds."""
-    seconds, nanos = divmod(unix_nano, 10**9)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanos:09d}Z"
+    return _encode({"timestamp": rfc3339(at_ns), "event": event, **facts}) + b"\n"

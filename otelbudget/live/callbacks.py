@@ -125,7 +125,11 @@ class Caller:
     def tell(self, notices: Sequence[Notice]) -> None:
         """Call for each notice those who asked to hear of it."""
         for notice in notices:
-            if notice.kind is not NoticeKind.EXTENDED and self._hearing(notice.account):
+            # Of a limit without room for a call they have heard when that was refused.
+            is_news = notice.kind is NoticeKind.WARNING or (
+                notice.kind is NoticeKind.EXCEEDED and notice.limit_kind not in notice.account.asked
+            )
+            if is_news and self._hearing(notice.account):
                 trace_id = current_span().get_span_context().trace_id
                 facts = notice.facts(trace_id=hex_trace_id(trace_id) if trace_id else None)
                 self.call(notice.kind, facts, notice.account)

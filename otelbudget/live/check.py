@@ -10,19 +10,21 @@ from otelbudget.errors import BudgetConfigError, BudgetExceededError, OtelBudget
 from otelbudget.live.gates import active
 
 Kind = Literal["call", "tool"]
+_Ask = Callable[[], None]
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def check(kind: Kind = "call") -> None:
-    """Stop here if a budget of the current trace is used up.
+def check(kind: Kind = "call", *, name: str | None = None) -> None:
+    """Stop here if a budget that a model call would count on is used up.
 
-    Call it before work that no gate covers, such as a model call by plain HTTP or an expensive
-    tool. Code outside any trace counts as the trace "(none)". Without an active processor it does
-    nothing.
+    Call it before work that no gate covers, such as an expensive tool; `track` stops a model call
+    and counts it, too. Code outside any trace counts as the trace "(none)". Without an active
+    processor it does nothing.
 
     Args:
         kind: "call" asks whether a model call would be refused, and counts nothing. "tool" asks for
             a call of a tool and counts it, unless it is made inside that call's own span.
+        name: Name of the tool, for limits on single tools; else what the current span names.
 
     Raises:
         BudgetExceededError: A budget is used up.
@@ -30,7 +32,7 @@ def check(kind: Kind = "call") -> None:
     for gatekeeper in active.gatekeepers():
         try:
             if kind == "tool":
-                gatekeeper.check_tool()
+                gatekeeper.check_tool(name)
             else:
                 gatekeeper.check()
         except OtelBudgetError:
@@ -63,7 +65,7 @@ def guarded(
 
     Args:
         function: The function, where the decorator is used without arguments.
-        kind: As for `check`.
+        kind: As for `check`; the tool has the function's name.
         fallback: Called with the same arguments where the check, or the function itself, raises
             `BudgetExceededError`; its result is the result. Not for generators, whose items may
             have been used by then.
@@ -83,7 +85,9 @@ def _guard(
         (guard for is_kind, guard in _GUARDS if is_kind(function)),
         _guard_call,
     )
-    guard = functools.wraps(function)(wrapper(function, kind))
+    name = getattr(function, "__name__", None) if kind == "tool" else None
+    ask = functools.partial(check, kind, name=name)
+    guard = functools.wraps(function)(wrapper(function, ask))
     return guard if fallback is None else _fall_back(guard, fallback)
 
 
@@ -126,33 +130,33 @@ def _or_else_async(guard: Callable[..., Any], fallback: Callable[..., Any]) -> C
     return run
 
 
-def _guard_call(function: Callable[..., Any], kind: Kind) -> Callable[..., Any]:
+def _guard_call(function: Callable[..., Any], ask: _Ask) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
-        check(kind)
+        ask()
         return function(*args, **kwargs)
 
     return call
 
 
-def _guard_coroutine(function: Callable[..., Any], kind: Kind) -> Callable[..., Any]:
+def _guard_coroutine(function: Callable[..., Any], ask: _Ask) -> Callable[..., Any]:
     async def run(*args: Any, **kwargs: Any) -> Any:
-        check(kind)
+        ask()
         return await function(*args, **kwargs)
 
     return run
 
 
-def _guard_generator(function: Callable[..., Any], kind: Kind) -> Callable[..., Any]:
+def _guard_generator(function: Callable[..., Any], ask: _Ask) -> Callable[..., Any]:
     def generate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        check(kind)
+        ask()
         return (yield from function(*args, **kwargs))
 
     return generate
 
 
-def _guard_async_generator(function: Callable[..., Any], kind: Kind) -> Callable[..., Any]:
+def _guard_async_generator(function: Callable[..., Any], ask: _Ask) -> Callable[..., Any]:
     async def stream(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-        check(kind)
+        ask()
         async with aclosing(function(*args, **kwargs)) as items:
             async for item in items:
                 yield item

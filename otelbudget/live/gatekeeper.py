@@ -295,8 +295,11 @@ class Gatekeeper:
         if refusal is not None:
             raise self._refused(span, refusal, Asked(at_ns, place))
 
-    def check_tool(self) -> None:
+    def check_tool(self, name: str | None) -> None:
         """Refuse a call of a tool whose budget is used up, else count it.
+
+        Args:
+            name: Name of the tool, None where the application does not tell.
 
         Raises:
             BudgetExceededError: A budget is used up.
@@ -304,9 +307,9 @@ class Gatekeeper:
         self.settle_dropped()
         span = current_span()
         link, place = place_in(self._accounting, span)
-        refusal, asked = self.tools.check(place, link, span)
+        refusal, asked = self.tools.check(place, link, span, name)
         if refusal is not None and is_extended(self._accounting, refusal, place):
-            refusal, asked = self.tools.check(place, link, span)
+            refusal, asked = self.tools.check(place, link, span, name)
         if refusal is not None:
             raise self._refused(span, refusal, asked)
 

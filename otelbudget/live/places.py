@@ -8,6 +8,7 @@ from typing import Any
 from opentelemetry import baggage
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.trace import get_current_span
 
 from otelbudget.budgets.scopes import NONE, PROCESS, Place, RunScope, look_up
 from otelbudget.genai import semconv
@@ -57,6 +58,12 @@ class Places:
         """
         if resource is not None and resource is not self._resource:
             self._of_resource, self._resource = self._ambient(resource), resource
+        if self._names and parent is not None:
+            # The parent may have told more since it started.
+            above = getattr(get_current_span(context), "attributes", None) or _NOTHING
+            attributes = {key: above[key] for key, _ in self._names if key in above} | {
+                **attributes
+            }
         return self._place(trace_id, parent, attributes, context)
 
     def of_call(
@@ -75,9 +82,7 @@ class Places:
                 return around
             return self._place(trace_id, around, _NOTHING, None)
         # What was written when the span started is in `around`; it may have told more since.
-        told = {
-            key: value for key, value in span.items() if not key.startswith(semconv.SCOPE_PREFIX)
-        }
+        told = {key: span[key] for key, _ in self._names if key in span}
         if self._asks_request and request is not None:
             asked = {
                 semconv.REQUEST_MODEL: request.model,

@@ -45,12 +45,13 @@ _DENIED = str(semconv.Decision.DENIED)
 
 
 class BudgetSpanProcessor(SpanProcessor):
-    """Counts what each trace spends, and stops a trace that has used up a budget.
+    """Counts what runs, traces, tenants and other scopes spend, and stops those that overspend.
 
-    Spend is read off the responses of the provider SDKs that a gate covers (openai), and off the
-    usage attributes of all other spans, each model call once. When a budget is used up, the
-    trace's next model call raises `BudgetExceededError` before its request leaves the process: in
-    the gate, or, for spans of your own tracers, when the span starts.
+    Spend is read off the responses of the provider SDKs that a gate covers (openai, anthropic,
+    google-genai, litellm, botocore and aiobotocore), off what `track` and `record` tell, and off
+    the usage attributes of all other spans, each model call once. When a budget is used up, the
+    next model call that counts on it raises `BudgetExceededError` before its request leaves the
+    process: in the gate, or, for spans of your own tracers, when the span starts.
 
     Add it after your other span processors.
 

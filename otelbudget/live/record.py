@@ -6,6 +6,7 @@ from secrets import token_hex
 import msgspec
 
 from otelbudget.budgets.values import money, whole
+from otelbudget.errors import BudgetConfigError
 from otelbudget.genai.usage import ModelCall, TokenUsage
 from otelbudget.live.gates import active
 from otelbudget.live.gates.gated import asked, passage_around
@@ -50,7 +51,7 @@ def record(  # noqa: PLR0913 - what one call may have used
         agent: As for `track`.
 
     Raises:
-        BudgetConfigError: A count is none, or `cost_usd` is no exact amount.
+        BudgetConfigError: A count is none, `cost_usd` is no exact amount, or nothing is told.
     """
     counts = {
         "input_tokens": input_tokens,
@@ -61,6 +62,10 @@ def record(  # noqa: PLR0913 - what one call may have used
     }
     usage = _usage(**{name: whole(count, name) for name, count in counts.items()})
     cost_pusd = None if cost_usd is None else money(cost_usd, "cost_usd")
+    if model is None and response is None and usage is None and cost_usd is None:
+        raise BudgetConfigError(
+            "record() was told nothing of the call; give model and tokens, response=, or cost_usd="
+        )
     call = asked(lambda: _call(response, usage, response_id, cost_pusd))
     if call is None:
         return

@@ -7,6 +7,7 @@ from opentelemetry.trace import Span
 
 from otelbudget.budgets.decisions import Notice, Refusal
 from otelbudget.budgets.scopes import Place
+from otelbudget.genai import semconv
 from otelbudget.genai.reading import read_tool
 from otelbudget.live.accounting import Accounting
 from otelbudget.live.spans import Link
@@ -63,32 +64,37 @@ class ToolCalls:
         accounts = self._engine.tool_accounts(link.place, at_ns, link.tool or "")
         return self._engine.count_tool(accounts, at_ns)
 
-    def check(self, place: Place, link: Link | None, span: Span) -> tuple[Refusal | None, Asked]:
+    def check(
+        self, place: Place, link: Link | None, span: Span, name: str | None
+    ) -> tuple[Refusal | None, Asked]:
         """Count a call of a tool that the application tells of, unless its span was counted.
 
         Args:
             place: Where it belongs.
             link: The span it is made in, None where that is not linked.
             span: That span, on which the call is written where it was counted.
+            name: Name of the tool, None: what the span names.
 
         Returns:
             The budget that refuses it, or None, and what that was asked about.
         """
         accounting = self._accounting
         decision: Refusal | Sequence[Notice] | None
+        told = getattr(span, "attributes", None) or {}
         with accounting.lock:
             at_ns = accounting.now()
-            accounts = self._engine.accounts(place, at_ns)
             if link is not None and link.tool is not None:
                 accounts = self._engine.tool_accounts(place, at_ns, link.tool)
                 decision, asked = self._engine.peek_tool(accounts, at_ns), Asked(at_ns, place)
             else:
+                tool = name or str(told.get(semconv.TOOL_NAME, ""))
+                accounts = self._engine.tool_accounts(place, at_ns, tool)
                 decision = self._engine.admit_tool(accounts, at_ns)
-                asked = Asked(at_ns, place, tool="")
+                asked = Asked(at_ns, place, tool=tool)
         if isinstance(decision, Refusal):
             return decision, asked
         # Without a limit on tools their spans are not looked at; replay does, and counts them.
-        if asked.is_attempt and read_tool(getattr(span, "attributes", None) or {}) is None:
+        if asked.is_attempt and read_tool(told) is None:
             write_tool(span, asked, accounting.places.keys)
         accounting.tell_notices(decision or ())
         return None, asked

@@ -1,6 +1,7 @@
 """What budgets and calls do not agree about, such as keys and tiers with typing errors."""
 
 from collections.abc import Sequence
+from weakref import WeakSet
 
 from otelbudget.budgets.config import Budget
 from otelbudget.budgets.scopes import NONE, PROCESS, RUN, TRACE, Place
@@ -20,6 +21,7 @@ class Unmatched:
 
     def __init__(self, budgets: Sequence[Budget], emitter: Emitter) -> None:
         self._emitter = emitter
+        _all.add(self)
         self.tiers = tuple(budget.name for budget in budgets if budget.per is None)
         self._unseen = {
             key: budget.name
@@ -31,7 +33,7 @@ class Unmatched:
     def look(self, place: Place) -> None:
         """Look at where a call belongs."""
         tier = place.tier
-        if tier is not None and tier not in self.tiers:
+        if tier is not None and all(tier not in each.tiers for each in list(_all)):
             self.tell_tier(place.runs[-1].id, tier)
         for key in list(self._unseen) if self._unseen else ():
             budget = self._unseen.pop(key, None)
@@ -57,3 +59,7 @@ class Unmatched:
             if self.tiers
             else "a tier is a budget without `per`",
         )
+
+
+# Of several processors one may have the tier.
+_all: WeakSet[Unmatched] = WeakSet()

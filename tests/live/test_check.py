@@ -226,3 +226,30 @@ def test_audit_mode_counts_tools_and_refuses_none(
     [(_, account)] = processor.engine.ledger.accounts()
     assert (account.tool_calls, account.denied) == (3, 0)
     assert sum("1 of 1 tool calls; audit mode" in message for message in caplog.messages) == 1
+
+
+def test_a_checked_tool_counts_on_its_own_limit(watch: Watch, tracer: Tracer) -> None:
+    watch(Budget(tool_calls=9, tool_calls_by_name={"search": 1, "read": 1, "fetch": 1}))
+
+    @otelbudget.guarded(kind="tool")
+    def search() -> None:
+        pass
+
+    with tracer.start_as_current_span("run"):
+        search()
+        with pytest.raises(BudgetExceededError) as by_function:
+            search()
+        otelbudget.check("tool", name="read")
+        with pytest.raises(BudgetExceededError) as by_name:
+            otelbudget.check("tool", name="read")
+    with tracer.start_as_current_span("step", attributes={"gen_ai.tool.name": "fetch"}):
+        otelbudget.check("tool")
+        with pytest.raises(BudgetExceededError) as by_span:
+            otelbudget.check("tool")
+
+    refusals = (by_function, by_name, by_span)
+    assert [refusal.value.scope["gen_ai.tool.name"] for refusal in refusals] == [
+        "search",
+        "read",
+        "fetch",
+    ]

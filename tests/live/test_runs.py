@@ -922,3 +922,17 @@ def test_extending_a_budget_that_is_none_of_the_run_names_those_that_are(
         pytest.raises(otelbudget.BudgetConfigError, match="'daily' is no budget of run"),
     ):
         run.extend(calls=1, budget="daily")
+
+
+def test_a_key_that_a_span_tells_after_its_start_counts_for_what_starts_below_it_then(
+    watch: Watch, tracer: Tracer, chat: Callable[[], None]
+) -> None:
+    processor = watch(Budget(per="tenant.id", calls=9))
+    with tracer.start_as_current_span("request") as request:
+        request.set_attribute("tenant.id", "acme")
+        with tracer.start_as_current_span("step"):
+            chat()
+        chat()
+
+    [(_, account)] = processor.engine.ledger.accounts()
+    assert (account.scope, account.calls) == ((("tenant.id", "acme"),), 2)
