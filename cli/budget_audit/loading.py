@@ -18,6 +18,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from budget_audit.formats.values import counted
 from otelbudget.audit.calls import build_model_calls
 from otelbudget.budgets.config import Budgets, read_prices
 from otelbudget.errors import StoreBusyError, StoreError, TraceReadError
@@ -134,6 +135,7 @@ def _copy(store: Store, path: Path) -> int:
 def _read_files(files: Sequence[str], store: Store, report: ReadReport) -> None:
     content = Content(secrets.token_bytes(32))
     total = sum(Path(file).stat().st_size for file in files if Path(file).is_file())
+    is_shown = sys.stderr.isatty() and any(file == "-" or Path(file).exists() for file in files)
     columns = (
         SpinnerColumn(),
         TextColumn("reading"),
@@ -143,9 +145,7 @@ def _read_files(files: Sequence[str], store: Store, report: ReadReport) -> None:
         TimeElapsedColumn(),
     )
     console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, disable=not sys.stderr.isatty()
-    ) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not is_shown) as bar:
         task = bar.add_task("reading", total=total or None, spans=0)
         try:
             for rows in read_traces(
@@ -182,7 +182,8 @@ def warn(report: ReadReport, *, strict: bool) -> None:
         click.ClickException: Something could not be read and `strict` is set.
     """
     for warning in report.warnings:
-        times = f" ({warning.count} times)" if warning.count > 1 else ""
+        times = f" ({warning.count:,} times)" if warning.count > 1 else ""
         click.echo(f"warning: {warning.code}: {warning.example}{times}", err=True)
     if strict and report.unreadable:
-        raise click.ClickException(f"{report.unreadable} records could not be read (--strict)")
+        records = counted(report.unreadable, "record")
+        raise click.ClickException(f"{records} could not be read (--strict)")

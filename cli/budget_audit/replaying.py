@@ -4,16 +4,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from budget_audit import loading
+import click
+
+from budget_audit import loading, noting
+from budget_audit.formats.values import counted
 from otelbudget.audit.graduation import Graduation, graduations
 from otelbudget.audit.happenings import Recording
 from otelbudget.audit.judging import Verdicts, false_stops, judge
 from otelbudget.audit.outcomes import Replay
 from otelbudget.audit.recorded import recorded
 from otelbudget.audit.replay import replay
-from otelbudget.budgets.config import Budget, Budgets
+from otelbudget.budgets.config import Budget, Budgets, Mode
 from otelbudget.ingest import ReadReport
-from otelbudget.pricing.billing import UnknownModel
 from otelbudget.store.store import Store
 
 
@@ -27,6 +29,7 @@ class Asked(NamedTuple):
         since: Traces whose first call starts before this time are left out, unix ns.
         until: So are those whose first call starts then or later.
         success: Attribute of the root span, and its value, that say that a run was good.
+        has_tiers: The budgets are those of a file, so runs that ask for a tier mean one of them.
     """
 
     budgets: Budgets
@@ -35,6 +38,7 @@ class Asked(NamedTuple):
     since: int | None = None
     until: int | None = None
     success: tuple[str, str] | None = None
+    has_tiers: bool = False
 
 
 class Replayable(NamedTuple):
@@ -57,6 +61,9 @@ class Replayable(NamedTuple):
     def replay(self, budgets: Budgets) -> Replay:
         """What budgets would have done; what is not known of that becomes a warning."""
         result = replay(self.recording, budgets)
+        nothing = self.nothing(result)
+        if nothing:
+            self.report.warn("no_calls", nothing)
         if result.attempts_unknown:
             self.report.warn(
                 "attempts_unknown",
@@ -65,6 +72,32 @@ class Replayable(NamedTuple):
                 result.attempts_unknown,
             )
         return result
+
+    def nothing(self, result: Replay) -> str | None:
+        """Why budgets had nothing to judge, None where they had."""
+        calls = self.recording.calls
+        if not (calls or self.recording.tools):
+            return "no call to judge; check the sources, --where, --since and --until"
+        if result.limits and not (result.runs or self.recording.tools):
+            return f"no call to judge: no budget counts any of {counted(len(calls), 'call')}"
+        return None
+
+    def if_enforced(self) -> Replay | None:
+        """What the budgets would have done if those in audit mode enforced; None: none is in it."""
+        budgets = self.asked.budgets
+        if all(budget.mode is not Mode.AUDIT for budget in budgets.budgets):
+            return None
+        enforced = tuple(
+            each.with_mode(Mode.ENFORCE) if each.mode is Mode.AUDIT else each
+            for each in budgets.budgets
+        )
+        return replay(self.recording, Budgets(enforced, budgets.unknown_model))
+
+    def say_unused_tiers(self) -> None:
+        """Write to standard error which tiers of the file no run asks for."""
+        unused = noting.unused_tiers(self.recording, self.asked.budgets)
+        if self.asked.has_tiers and unused:
+            click.echo(f"note: {unused}", err=True)
 
     def false_stops(self, result: Replay) -> int | None:
         """Stopped runs that were good, None where no run can be judged."""
@@ -89,33 +122,11 @@ def load(sources: Sequence[str], prices_file: Path | None, asked: Asked) -> Repl
     keys = tuple(dict.fromkeys(key for key, _ in asked.where))
     recording = recorded(store, book, (*budgets.budgets, *swept), budgets.unknown_model, keys)
     recording = recording.where(asked.where).between(asked.since, asked.until)
-    _note_unpriced(report, recording, budgets)
-    _note_assumed(report, recording)
+    noting.note_unpriced(report, recording, budgets)
+    noting.note_assumed(report, recording)
+    noting.note_keys(report, recording, (*budgets.budgets, *swept))
+    if asked.has_tiers:
+        noting.note_tiers(report, recording, budgets)
     verdicts = judge(store, asked.success)
     known = {run: verdicts[run] for run in recording.runs & verdicts.keys()}
     return Replayable(asked, store, report, recording, known)
-
-
-def _note_unpriced(report: ReadReport, recording: Recording, budgets: Budgets) -> None:
-    unpriced = [
-        call.charge.model
-        for call in recording.calls
-        if call.charge.tokens and call.charge.list_cost_pusd is None
-    ]
-    if unpriced:
-        counts = "nothing" if budgets.unknown_model is UnknownModel.ALLOW else "a ceiling price"
-        report.warn(
-            "unpriced_calls",
-            f"calls of {unpriced[0]!r} have no known price and count {counts} toward money limits",
-            len(unpriced),
-        )
-
-
-def _note_assumed(report: ReadReport, recording: Recording) -> None:
-    if recording.estimates_assumed:
-        report.warn(
-            "estimates_assumed",
-            "nobody recorded what was held for calls; it is assumed from the input they had and "
-            "the cap of their output, or 4,096 tokens",
-            recording.estimates_assumed,
-        )

@@ -142,8 +142,12 @@ def _raised(budget: Budget, refused: list[Refused], let_through: Replay) -> Iter
     for kind, needed in highest.items():
         limit = budget.limits[kind]
         if needed > limit:
-            was, new = (display(kind, amount(kind, value)) for value in (limit, needed))
-            yield f"raise its limit from {was} to {new} {unit(kind)}"
+            yield f"from {_shown(kind, limit)} to {_shown(kind, needed)} {unit(kind)}"
+
+
+def _shown(kind: LimitKind, value: int) -> str:
+    shown = amount(kind, value)
+    return display(kind, shown) if kind is LimitKind.COST_USD else f"{shown:,f}"
 
 
 def _width(budget: Budget) -> int:
@@ -161,20 +165,25 @@ def _sentence(  # noqa: D417 - the numbers of a graduation
     """What to do.
 
     Args:
-        raised: What the limits that stopped good runs would have to be.
+        raised: From what to what the limits that stopped good runs would have to be raised.
     """
     if bound is None:
         return f"Nothing is known of budget {budget.name!r}: none of its runs can be judged."
     share = f"{(100 * bound).quantize(Decimal('0.001'), ROUND_UP).normalize():f} %"
     found = (
-        f"of {judged:,} judged runs it would stop {lost:,} good ones, at most {share} of all with "
-        "95 % confidence"
+        f"of {_runs(judged, 'judged')} it would stop {lost:,} good {'one' if lost == 1 else 'ones'}, "
+        f"at most {share} of all with 95 % confidence"
     )
     if not needed:
         return f"Budget {budget.name!r} is safe to enforce: {found}."
-    more = f"{needed:,} more runs without a false stop"
-    to_do = f"{' and '.join(raised)}, or wait for {more}" if raised else f"wait for {more}"
+    wait = f"wait for {_runs(needed, 'more')} without a false stop"
+    limits = "limit" if len(raised) == 1 else "limits"
+    to_do = f"raise its {limits} {' and '.join(raised)}, or {wait}" if raised else wait
     return f"Budget {budget.name!r} is not yet safe to enforce: {found}; {to_do}."
+
+
+def _runs(count: int, which: str) -> str:
+    return f"{count:,} {which} {'run' if count == 1 else 'runs'}"
 
 
 def _is_unlikely(successes: int, count: int, probability: float) -> bool:

@@ -20,11 +20,13 @@ class Fate(Enum):
     Attributes:
         SETTLED: It was made; its usage is known, or estimated.
         RELEASED: It was let through, and the provider cannot have billed it.
+        RECORDED: The application told of it afterwards, so nothing could refuse it.
         DENIED: It was refused, so nobody knows what it would have used.
     """
 
     SETTLED = auto()
     RELEASED = auto()
+    RECORDED = auto()
     DENIED = auto()
 
 

@@ -28,9 +28,10 @@ def judge(store: Store, success: tuple[str, str] | None = None) -> Verdicts:
     Args:
         store: A store on which `build_model_calls` has run.
         success: Attribute of the root span and its value as text, which say that a run was good
-            instead.
+            instead. Where no root span has it, no run is judged.
     """
     verdicts: dict[Run, bool] = {}
+    is_told = success is None
     for statement, key in (("judged_traces", TRACE), ("judged_runs", RUN)):
         names = {"name": f'"{semconv.RUN_ID}"', "path": f"/{semconv.RUN_ID}"}
         inputs = names if key == RUN else None
@@ -38,9 +39,10 @@ def judge(store: Store, success: tuple[str, str] | None = None) -> Verdicts:
             if success is not None:
                 name, wanted = success
                 told = _decode(attributes).get(name)
+                is_told = is_told or told is not None
                 is_good = told is not None and look_up(told, None, None, None, None) == wanted  # noqa: PLW2901 - by what says so
             verdicts[key, identity] = bool(is_good)
-    return verdicts
+    return verdicts if is_told else {}
 
 
 def false_stops(verdicts: Verdicts, stopped: Iterable[Run]) -> int | None:

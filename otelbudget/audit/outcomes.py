@@ -128,7 +128,7 @@ class Replay(msgspec.Struct, frozen=True):
         avoided_pusd: List cost of what was refused.
         estimated_pusd: What calls that went through counted toward money limits at an estimate.
         limits: Each limit's part.
-        stopped: The scopes that were stopped, the dearest avoided first.
+        stopped: The scopes that were stopped, most avoided first, then most spent.
         runs: Runs with a call that a budget counts.
         refused: The runs of which a call was refused, and by what.
         denials: How many calls, of models and of tools, each limit refused: by budget, scope, start of

@@ -175,7 +175,8 @@ def _runs(above: Place, told: Told) -> tuple[RunScope, ...]:
         return (*runs[:-1], runs[-1]._replace(tier=tier or runs[-1].tier))
     ids, tiers = told.get(semconv.OUTER_RUN_IDS) or (), told.get(semconv.OUTER_TIERS) or ()
     outer = [
-        RunScope(str(each), str(asked) or None) for each, asked in zip(ids, tiers, strict=False)
+        RunScope(str(each), str(asked) or None, is_trace=str(each) == above.trace_id)
+        for each, asked in zip(ids, tiers, strict=False)
     ]
     return (*outer, RunScope(run_id, tier))
 

@@ -26,6 +26,7 @@ from otelbudget.store.store import Store
 _load = partial(sql.load, "otelbudget.audit")
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
+_ADMITTED = (str(semconv.Decision.ALLOWED), str(semconv.Decision.AUDITED))
 _EVENTS = (semconv.DENIED_EVENT, semconv.TOOL_EVENT, semconv.EXTENDED_EVENT)
 _TOOLS = (
     semconv.EXECUTE_TOOL_OPERATION,
@@ -135,7 +136,8 @@ class _Reader:
             known = {**facts.get(call_row, {}), **(event or {})}
             usage = TokenUsage(*row[13:])
             charge = self._charge(asked, start, usage, cost) if has_usage else _estimated(known)
-            if charge is None and not is_failed:
+            was_admitted = known.get(semconv.DECISION) in _ADMITTED
+            if charge is None and not (is_failed and event) and not was_admitted:
                 continue
             charge = charge or Charge()
             at_ns = known.get(semconv.CALL_START, start)
@@ -143,7 +145,9 @@ class _Reader:
                 self._timeless.append(charge)
                 continue
             provider, _, requested = asked
-            is_released = is_failed and not has_usage
+            fate = Fate.RECORDED if known.get(semconv.CALL_RECORDED) is True else Fate.SETTLED
+            if is_failed and not has_usage:
+                fate = Fate.RELEASED
             yield RecordedCall(
                 trace_id,
                 span_id,
@@ -154,12 +158,12 @@ class _Reader:
                 None if self._holds is None else self._holds.of_call(known, asked, at_ns, usage),
                 not charge.counted_pusd and self._book.is_free(provider, requested, at_ns),
                 known.get(semconv.WRAP_UP) is True,
-                Fate.RELEASED if is_released else Fate.SETTLED,
+                fate,
             )
 
     def _facts(self) -> Mapping[int, Mapping[str, Any]]:
         """What was written on the spans of model calls, by call."""
-        names = [semconv.CALL_START, semconv.WRAP_UP]
+        names = [semconv.CALL_START, semconv.WRAP_UP, semconv.DECISION]
         if self._holds is not None:
             names += self._holds.names
         inputs = {

@@ -110,7 +110,10 @@ class _Run:
         else:
             self._uncounted.add(call.trace_id)
         attempt = Attempt(at_ns, call.hold, call.is_free, call.is_wrap_up)
-        decision = self._engine.admit(accounts, attempt)
+        if call.fate is Fate.RECORDED:
+            decision: Admission | Refusal = self._engine.count(accounts, attempt)
+        else:
+            decision = self._engine.admit(accounts, attempt)
         if isinstance(decision, Refusal):
             self._refused.add(number)
             self._tallies.refused(decision, place, call.charge.list_cost_pusd or 0)

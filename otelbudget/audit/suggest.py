@@ -198,7 +198,8 @@ def _suggestion(
     rank = upper_rank(len(costs), covers)
     if ranks is None or rank is None:
         needed = runs_needed(covers)
-        return msgspec.structs.replace(none, why_not=f"{len(costs)} of {needed} runs needed")
+        known = "1 run" if len(costs) == 1 else f"{len(costs):,} runs"
+        return msgspec.structs.replace(none, why_not=f"{known}, {needed:,} needed")
     if not costs[rank - 1]:
         return msgspec.structs.replace(none, why_not="its runs are free")
     lower, upper = ranks

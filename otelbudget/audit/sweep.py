@@ -90,7 +90,7 @@ def is_without_feedback(recording: Recording, budget: Budget, kind: LimitKind) -
         is_in_one_scope = all(
             call.place is None or len(call.place.runs) == 1 for call in recording.calls
         )
-    has_released = any(call.fate is Fate.RELEASED for call in recording.calls)
+    has_released = any(call.fate in {Fate.RELEASED, Fate.RECORDED} for call in recording.calls)
     return is_in_one_scope and not (kind is LimitKind.CALLS and has_released)
 
 

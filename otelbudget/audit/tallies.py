@@ -101,7 +101,7 @@ class Tallies:
         return {self._window_of(key) for key in self._stopped}
 
     def stopped(self) -> tuple[ScopeOutcome, ...]:
-        """What became of each scope that was stopped, the dearest avoided first."""
+        """What became of each scope that was stopped, most avoided first, then most spent."""
         return tuple(sorted(self._stopped.values(), key=_dearest_first))
 
     def refusals(self) -> frozenset[Refused]:
@@ -210,9 +210,10 @@ def _window_start(account: Account) -> int | None:
     return account.key[2] if account.ends_at else None
 
 
-def _dearest_first(scope: ScopeOutcome) -> tuple[int, int, Scope, str, int]:
+def _dearest_first(scope: ScopeOutcome) -> tuple[int, int, int, Scope, str, int]:
     return (
         -scope.avoided_pusd,
+        -scope.spent_pusd,
         -scope.calls_denied,
         scope.scope,
         scope.budget,

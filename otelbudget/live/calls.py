@@ -52,6 +52,7 @@ class GatedCall:
         is_broken: Its response was seen in part only, so spans tell no more of it than that part.
         was_billed: An attempt before counts at its estimate.
         has_inner: The request that another SDK makes for it has left.
+        is_recorded: The application told of it afterwards.
         place: What it belongs to.
         agent: Name of the agent that makes it, None where not known.
         operation: What the application calls what it does, None where not known.
@@ -76,6 +77,7 @@ class GatedCall:
     is_broken: bool = False
     was_billed: bool = False
     has_inner: bool = False
+    is_recorded: bool = False
     place: Place | None = None
     agent: str | None = None
     operation: str | None = None

@@ -96,7 +96,7 @@ class Gatekeeper:
             call = GatedCall(
                 call_id=call_id,
                 owner=self,
-                span=span if span.is_recording() else None,
+                span=span if context.trace_flags.sampled else None,
                 trace_id=context.trace_id,
                 span_id=context.span_id,
                 is_orphan=getattr(span, "parent", None) is None,

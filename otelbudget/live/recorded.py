@@ -85,7 +85,7 @@ class RecordedCalls:
         return GatedCall(
             call_id=call_id,
             owner=self,
-            span=span if span.is_recording() else None,
+            span=span if context.trace_flags.sampled else None,
             trace_id=context.trace_id,
             span_id=context.span_id,
             is_orphan=getattr(span, "parent", None) is None,
@@ -94,6 +94,7 @@ class RecordedCalls:
             start_time_unix_nano=at_ns,
             end_time_unix_nano=at_ns,
             state=CallState.SETTLED,
+            is_recorded=True,
             place=place,
             agent=request.agent or (link.agent if link is not None else None),
             operation=request.name or (link.operation if link is not None else None),

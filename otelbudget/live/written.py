@@ -96,8 +96,9 @@ class Refusals:
         self._lock = RLock()
 
     def write(self, span: Span, refusal: Refusal, asked: Asked) -> None:
-        """Write a refusal on the span that is current there."""
+        """Write a refusal on the span that is current there, or below it where it has ended."""
         if not span.is_recording():
+            self._write_below(span, refusal, asked)
             return
         key = semconv.DENIED_COUNT if asked.is_attempt else semconv.DENIED_CHECKS
         with self._lock:
@@ -113,6 +114,14 @@ class Refusals:
                 **asked.facts(self._keys),
             }
             span.add_event(semconv.DENIED_EVENT, facts, timestamp=asked.at_ns)
+
+    def _write_below(self, span: Span, refusal: Refusal, asked: Asked) -> None:
+        if span.get_span_context().trace_flags.sampled:
+            around = set_span_in_context(span, Context())
+            own = get_tracer(semconv.OWN_SCOPE).start_span(semconv.DENIED_EVENT, around)
+            if own.is_recording():
+                self.write(own, refusal, asked)
+                own.end()
 
 
 def limit_facts(account: Account, kind: LimitKind, *, limit: int, usage: int) -> dict[str, str]:
@@ -228,7 +237,8 @@ def write_call(
         estimate: What it is charged where its usage is unknown.
     """
     span = gated.span
-    own = _own_span(gated) if gated.owns_span or (span is not None and _is_full(span)) else None
+    is_closed = span is not None and (not span.is_recording() or _is_full(span))
+    own = _own_span(gated) if gated.owns_span or is_closed else None
     if own is not None and own.is_recording():
         span = own
     if span is None or not span.is_recording():
@@ -244,6 +254,7 @@ def write_call(
         dialects.FIELDS["service_tier"][0]: call.service_tier,
         semconv.AGENT_NAME: gated.request.agent,
         semconv.CALL_RELEASED: True if gated.state is CallState.RELEASED else None,
+        semconv.CALL_RECORDED: gated.is_recorded or None,
         semconv.WRAP_UP: gated.is_wrap_up or None,
     }
     if gated.place is not None:
@@ -274,7 +285,7 @@ def _is_full(span: Span) -> bool:
 
 
 def _own_span(gated: GatedCall) -> Span:
-    """A span for a call that the application has made outside any, or on a span that is full."""
+    """A span for a call outside any, or in one that is full or has ended."""
     agent, around = gated.request.agent, gated.span
     return get_tracer(semconv.OWN_SCOPE).start_span(
         semconv.CALL_EVENT,

@@ -102,6 +102,29 @@ def test_a_budget_that_stops_good_runs_says_what_to_raise(runs: Loaded) -> None:
     assert "raise its limit from 0.0035 to 0.007 USD, or wait for" in found.sentence
 
 
+def test_a_single_run_is_told_of_in_the_singular(span: Make, usage: Make, counted: Make) -> None:
+    loaded = counted([span(1, 1), span(1, 2, 1, **usage(input_tokens=2_000))])
+
+    [found] = graduated(loaded, Budget(tokens=1_000, calls=0, name="b"))
+
+    assert "of 1 judged run it would stop 1 good one, at most 100 % of all" in found.sentence
+    assert "; raise its limit from 0 to 1 calls, or wait for " in found.sentence
+
+
+def test_several_limits_are_raised_in_one_breath(span: Make, usage: Make, counted: Make) -> None:
+    """One run makes three calls of 100 tokens, one two of 2,000."""
+    short = [span(1, 2 + n, 1, at=(n * 9, n * 9 + 1), **usage(100, 0)) for n in range(3)]
+    long = [span(2, 2 + n, 1, at=(n * 9, n * 9 + 1), **usage(2_000, 0)) for n in range(2)]
+    loaded = counted([span(1, 1), span(2, 1), *short, *long])
+
+    [found] = graduated(loaded, Budget(tokens=1_100, calls=2, name="b"))
+
+    sentence = found.sentence
+    assert "; raise its limits " in sentence
+    assert "from 1,100 to 4,000 tokens" in sentence
+    assert "from 2 to 3 calls" in sentence
+
+
 def test_each_budget_is_judged_by_itself_whatever_its_mode(runs: Loaded) -> None:
     first, second = graduated(
         runs,

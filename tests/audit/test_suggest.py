@@ -124,18 +124,18 @@ def test_twelve_runs_are_too_few(suggested: Make) -> None:
 
     [suggestion] = suggestions
     assert (suggestion.limit_pusd, suggestion.tier) == (None, None)
-    assert suggestion.why_not == "12 of 45 runs needed"
+    assert suggestion.why_not == "12 runs, 45 needed"
     # The budget for every run is still known: 111 tokens * 10 USD/Mtok, on three digits.
     text = budgets_yaml(suggestions, input_facts(loaded.store), 0.95)
     assert "  per-run:\n    per: trace\n    max_cost_usd: 0.00111\n" in text
-    assert text.endswith("  # write: no limit, 12 of 45 runs needed\n")
+    assert text.endswith("  # write: no limit, 12 runs, 45 needed\n")
 
 
 def test_a_limit_appears_with_the_forty_fifth_run(suggested: Make) -> None:
     [too_few] = suggested(("write", 100 + number) for number in range(44))[0]
     [enough] = suggested(("write", 100 + number) for number in range(45))[0]
 
-    assert (too_few.limit_pusd, too_few.why_not) == (None, "44 of 45 runs needed")
+    assert (too_few.limit_pusd, too_few.why_not) == (None, "44 runs, 45 needed")
     # The rank is the 45th of 45: 144 tokens * 10 USD/Mtok = 0.00144 USD
     assert (enough.limit_pusd, enough.tier) == (144 * PUSD_PER_TOKEN, "write")
 

@@ -90,7 +90,7 @@ def test_strict_fails_where_something_could_not_be_read(bad: Path, run: Call) ->
 
     assert ran.code == 1
     assert sums(ran.json) == BASE
-    assert ran.err.endswith("Error: 1 records could not be read (--strict)\n")
+    assert ran.err.endswith("Error: 1 record could not be read (--strict)\n")
 
 
 def test_spans_that_end_before_they_start_are_a_warning(bad: Path, run: Call) -> None:

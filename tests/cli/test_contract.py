@@ -113,7 +113,10 @@ SIMULATE = {
         "avoided_usd": Money,
         "estimated_usd": Money,
         "worst_overshoot": Amount,
+        "runs": int,
+        "runs_stopped": int,
         "false_stops": Maybe(int),
+        "if_enforced": None,
     },
     "limits": [{"budget": str, "kind": str, "limit": Amount, **OUTCOME, "worst_overshoot": Amount}],
     "stopped": [

@@ -55,7 +55,7 @@ def budgets(tmp_path: Path) -> Call:
 def test_usage_at_the_limit_is_within_it(run: Call, traces: Path, budgets: Call) -> None:
     ran = run("gate", traces, "--budgets", budgets(window="day", max_tokens=200))
 
-    assert (ran.code, ran.out) == (0, "Within budget: 4 calls in 3 scopes.\n")
+    assert (ran.code, ran.out) == (0, "Within budget: 4 calls in 4 traces.\n")
 
 
 def test_usage_above_a_limit_is_exit_3_and_says_whose(

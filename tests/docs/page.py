@@ -4,7 +4,8 @@
 
 Python blocks share a namespace; a text block after one is what it prints. In console blocks each
 `$ ` line is run by bash, and what follows is its output on both streams, where any is shown. `...`
-stands for anything. Blocks in other languages, and commands without `$ `, are not run.
+stands for anything. A YAML block that begins with a comment such as `# budgets.yaml` is written to
+the file of that name. Other blocks, and commands without `$ `, are not run.
 """
 
 import contextlib
@@ -25,6 +26,7 @@ TEN_CENTS = Reply(input_tokens=20_000, output_tokens=5_000)
 
 _FENCE = re.compile(r"^ *```(\w*)")
 _CONSOLES = ("console", "bash")
+_FILE_NAME = re.compile(r"# ([\w-]+\.yaml)\n")
 
 
 class Block(NamedTuple):
@@ -100,6 +102,8 @@ def run(page: Path) -> None:
         elif block.language in _CONSOLES:
             for command in commands(block.text):
                 _run_command(command, where)
+        elif block.language == "yaml" and (named := _FILE_NAME.match(block.text)):
+            Path(named[1]).write_text(block.text, "utf-8")
 
 
 def _run_python(block: Block, where: str, namespace: dict[str, Any]) -> str:

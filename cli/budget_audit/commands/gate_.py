@@ -9,6 +9,7 @@ from budget_audit import loading, options, replaying
 from budget_audit.app import EXIT_GATE_FAILED
 from budget_audit.formats import gates
 from budget_audit.formats.rows import flat
+from budget_audit.formats.values import counted
 from budget_audit.formats.write import Answer, write
 from otelbudget.audit.gate import violations
 from otelbudget.audit.spend import input_facts
@@ -47,7 +48,8 @@ def command(
     """Fail where recorded runs pass their budgets: for CI.
 
     Exits 3 where usage is above a limit, or where a call would have been refused. What passes
-    budgets in audit mode is listed, and does not fail.
+    budgets in audit mode is listed, and does not fail. With --strict it exits 1 where there was
+    nothing to judge.
 
     \b
     Example:
@@ -56,17 +58,16 @@ def command(
     """
     budgets = Budgets.from_yaml(file)
     if config_only:
-        click.echo(f"{file}: {gates.counted(len(budgets.budgets), 'budget')}, nothing wrong")
+        click.echo(f"{file}: {counted(len(budgets.budgets), 'budget')}, nothing wrong")
         return
     if not sources:
         raise click.UsageError("give the traces to judge, or --config-only to check the file alone")
     loading.refuse_source(output, sources)
-    asked = replaying.Asked(budgets, None, where, since, until, success)
+    asked = replaying.Asked(budgets, None, where, since, until, success, has_tiers=True)
     found = replaying.load(sources, prices_file, asked)
     result = found.replay(budgets)
-    judged = gates.Judged(
-        violations(found.recording, budgets, result), result, found.false_stops(result)
-    )
+    passed = violations(found.recording, budgets, result)
+    judged = gates.Judged(passed, budgets, found.recording.runs, result, found.false_stops(result))
     document = gates.document(judged, input_facts(found.store), found.report)
     write(
         Answer(gates.table(judged), document, flat(document["violations"])),
@@ -74,5 +75,8 @@ def command(
         output=output,
     )
     loading.warn(found.report, strict=strict)
+    found.say_unused_tiers()
+    if strict and found.nothing(result):
+        raise click.ClickException(f"{found.nothing(result)} (--strict)")
     if not judged.is_ok:
         raise click.exceptions.Exit(EXIT_GATE_FAILED)

@@ -91,7 +91,7 @@ def command(
     """
     budgets, swept = _budgets(limits, scope, file, range_), _swept(scope, range_)
     loading.refuse_source(output, sources)
-    asked = replaying.Asked(budgets, swept, where, since, until, success)
+    asked = replaying.Asked(budgets, swept, where, since, until, success, has_tiers=bool(file))
     found = replaying.load(sources, prices_file, asked)
     result, verdicts, report = found.replay(budgets), found.verdicts, found.report
     points: Sequence[SweepPoint] = ()
@@ -103,14 +103,23 @@ def command(
     simulation = simulations.Simulation(
         result,
         budgets,
+        found.recording.runs,
         points,
         found.false_stops(result),
         found.graduations(result) if file else (),
+        _enforced(found),
     )
     document = simulations.document(simulation, input_facts(found.store), report)
     rows = flat(document["sweep"] or simulations.stopped(result))
     write(Answer(simulations.table(simulation), document, rows), format_=format_, output=output)
     loading.warn(report, strict=strict)
+    found.say_unused_tiers()
+
+
+def _enforced(found: replaying.Replayable) -> simulations.Enforced | None:
+    """What the budgets would have done if those in audit mode enforced."""
+    result = found.if_enforced()
+    return None if result is None else simulations.Enforced(result, found.false_stops(result))
 
 
 def _refuse_long(found: replaying.Replayable, swept: Budget, range_: _Range) -> None:

@@ -7,7 +7,7 @@ import click
 
 from budget_audit import loading, options
 from budget_audit.formats import documents, tables
-from budget_audit.formats.budgets_yaml import budgets_yaml
+from budget_audit.formats.budgets_yaml import budgets_yaml, is_suggested
 from budget_audit.formats.rows import flat
 from budget_audit.formats.write import Answer, write
 from otelbudget.audit.select import keep_scopes, keep_where
@@ -32,7 +32,8 @@ from otelbudget.audit.suggest import DEFAULT_COVERS, suggest
     "--output",
     "-o",
     type=click.Path(dir_okay=False, allow_dash=True),
-    help="Write a budgets file (with json or csv: the answer) to a file.",
+    help="Write a budgets file (with json or csv: the answer) to a file, or to standard output "
+    "for -.",
 )
 @options.strict
 def command(
@@ -56,7 +57,10 @@ def command(
     Example:
       budget-audit suggest traces.jsonl -o budgets.yaml
     """
+    is_budgets = format_ == "table" and output is not None
     loading.refuse_source(output, sources)
+    if is_budgets:
+        _refuse_own(str(output))
     store, report, _ = loading.load(sources, loading.own_book(prices_file))
     keep_where(store, where)
     keep_scopes(store, since, until)
@@ -65,18 +69,41 @@ def command(
     text = budgets_yaml(suggestions, facts, covers)
     document = documents.suggest(suggestions, facts, report, covers=covers, budgets_yaml=text)
     answer = Answer(tables.suggest(suggestions, covers), document, flat(document["groups"]))
-    is_table = format_ == "table"
-    if is_table and output not in (None, "-"):
-        _write_budgets(Path(str(output)), text)
-    write(answer, format_=format_, output="-" if is_table else output or "-")
+    if is_budgets:
+        _write_budgets(str(output), text)
+    if not is_budgets or output != "-":
+        write(answer, format_=format_, output="-" if is_budgets else output or "-")
     loading.warn(report, strict=strict)
 
 
-def _write_budgets(path: Path, text: str) -> None:
+def _refuse_own(output: str) -> None:
+    """Refuse to write a suggestion over a file that is none.
+
+    Raises:
+        click.ClickException: The file holds something else.
+    """
+    path = Path(output)
+    if output == "-" or not path.is_file():
+        return
+    try:
+        text = path.read_text("utf-8", errors="replace")
+    except OSError as error:
+        raise click.FileError(output, error.strerror or str(error)) from error
+    if text and not is_suggested(text):
+        raise click.ClickException(
+            f"{output} exists and is no suggestion of this command, so it is kept; give another "
+            "name, or - for standard output"
+        )
+
+
+def _write_budgets(output: str, text: str) -> None:
     if not text:
         raise click.ClickException("no limit can be suggested from these traces: no file written")
+    if output == "-":
+        click.echo(text, nl=False)
+        return
     try:
-        path.write_text(text, "utf-8")
+        Path(output).write_text(text, "utf-8")
     except OSError as error:
-        raise click.FileError(str(path), error.strerror or str(error)) from error
-    click.echo(f"wrote {path}", err=True)
+        raise click.FileError(output, error.strerror or str(error)) from error
+    click.echo(f"wrote {output}", err=True)

@@ -4,26 +4,32 @@ from collections.abc import Sequence
 
 import yaml
 
-from budget_audit.formats.values import day, money
+from budget_audit.formats.values import counted, day, money
 from otelbudget.audit.spend import InputFacts
 from otelbudget.audit.suggest import Suggestion, rounded_up
 
 _MAX_COMMENT = 200
+_FIRST = "# Suggested from traces of "
+_TIERS = (
+    "# A run asks for its tier: otelbudget.run(tier=...), or otelbudget.tier on a span when it "
+    "starts."
+)
 
 
 def budgets_yaml(suggestions: Sequence[Suggestion], facts: InputFacts, covers: float) -> str:
     """The text of a budgets file; it holds at least one budget, or "" where nothing is known.
 
-    A tier applies to the traces whose root span asks for it by name with the attribute
-    `otelbudget.tier`. The budget "per-run" applies to every trace and lies above all of them.
+    A tier applies to the runs that ask for it by name when they are opened, or on a span when it
+    starts. The budget "per-run" applies to every trace and lies above all of them.
     """
     highest = max((_ceiling(each) for each in suggestions), default=0)
     if not highest:
         return ""
     lines = [
-        f"# Suggested from traces of {day(facts.period_start)} to {day(facts.period_end)} (UTC).",
+        f"{_FIRST}{day(facts.period_start)} to {day(facts.period_end)} (UTC).",
+        "# Delete the line above to keep suggest from writing over this file.",
         f"# A tier lets {covers:.0%} of its workflow's runs through, with 90 % confidence.",
-        "# A trace asks for its tier with the attribute otelbudget.tier on its root span.",
+        _TIERS,
         "version: 1",
         "budgets:",
         "  # Every run: the highest limit or dearest run below; runaways left out.",
@@ -36,26 +42,32 @@ def budgets_yaml(suggestions: Sequence[Suggestion], facts: InputFacts, covers: f
     return "\n".join(lines) + "\n"
 
 
+def is_suggested(text: str) -> bool:
+    """Whether a file's text is a suggestion, so that another one may take its place."""
+    return text.startswith(_FIRST)
+
+
 def _ceiling(suggestion: Suggestion) -> int:
     return max(suggestion.limit_pusd or 0, rounded_up(suggestion.highest_pusd or 0))
 
 
 def _tier(suggestion: Suggestion) -> list[str]:
     name = _comment(suggestion.workflow)
-    left_out = ", ".join(f"{len(part.trace_ids)} {part.reason}" for part in suggestion.left_out)
+    left_out = ", ".join(f"{len(part.trace_ids):,} {part.reason}" for part in suggestion.left_out)
     aside = f"; left out: {left_out}" if left_out else ""
     if suggestion.limit_pusd is None or suggestion.interval_pusd is None:
         return [f"  # {name}: no limit, {suggestion.why_not}{aside}"]
     lower, upper = suggestion.interval_pusd
     holdout = suggestion.holdout
     checked = (
-        f"; fitted on the earlier 70 %, it stops {holdout.stopped} of {holdout.scopes} later runs"
+        f"; fitted on the earlier 70 %, it stops {holdout.stopped:,} of "
+        f"{counted(holdout.scopes, 'later run')}"
         if holdout is not None and holdout.scopes
         else ""
     )
     interval = f"90 % interval {money(lower)} to {money(upper)} USD"
     return [
-        f"  # {name}: {suggestion.eligible} runs, {interval}{checked}{aside}",
+        f"  # {name}: {counted(suggestion.eligible, 'run')}, {interval}{checked}{aside}",
         f"  {_key(suggestion.tier or suggestion.workflow)}:",
         f"    max_cost_usd: {money(suggestion.limit_pusd)}",
     ]

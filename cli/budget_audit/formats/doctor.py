@@ -56,7 +56,7 @@ def _headline(report: Report) -> Text:
 def _results(probes: Sequence[ProbeResult]) -> Table:
     shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     shown.add_column("sdk", no_wrap=True, min_width=20)
-    shown.add_column("instrumentation", no_wrap=True, overflow="ellipsis")
+    shown.add_column("instrumentation", overflow="fold")
     for name in ("result", "stopped", "charged"):
         shown.add_column(name, no_wrap=True, min_width=len(name))
     for group in _groups(probes):

@@ -1,18 +1,18 @@
 """What a gate found, as its JSON object and as a table for people."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from budget_audit.formats.documents import MAX_ROWS, input_, left_off, period
-from budget_audit.formats.tables import more, titled_table
-from budget_audit.formats.values import amount, time
+from budget_audit.formats.tables import add_budgets, more, runs_counted, titled_table
+from budget_audit.formats.values import amount, counted, exact_amount, scope_and_window, time
 from otelbudget.audit.gate import Violation
-from otelbudget.audit.outcomes import Replay
+from otelbudget.audit.outcomes import Replay, Run
 from otelbudget.audit.spend import InputFacts
-from otelbudget.errors import unit
+from otelbudget.budgets.config import Budgets
 from otelbudget.ingest import ReadReport
 
 _SHOWN = 25
@@ -23,11 +23,15 @@ class Judged(NamedTuple):
 
     Attributes:
         violations: The limits that were passed, or that would have refused a call.
+        budgets: The budgets.
+        runs: All runs with a call, whether a budget counts it or not.
         replay: What the budgets would have done.
         false_stops: Stopped runs that were good, None where no run can be judged.
     """
 
     violations: Sequence[Violation]
+    budgets: Budgets
+    runs: Collection[Run]
     replay: Replay
     false_stops: int | None
 
@@ -62,7 +66,10 @@ def document(judged: Judged, facts: InputFacts, report: ReadReport) -> dict[str,
             "scopes": replay.scopes,
             "calls": replay.calls,
             "calls_denied": replay.calls_denied,
+            "calls_audited": replay.calls_audited,
             "tool_calls_denied": replay.tool_calls_denied,
+            "runs": len(replay.runs),
+            "runs_stopped": len(replay.runs_stopped),
             "false_stops": judged.false_stops,
         },
         "violations": violations[:MAX_ROWS],
@@ -75,23 +82,21 @@ def document(judged: Judged, facts: InputFacts, report: ReadReport) -> dict[str,
 def table(judged: Judged) -> RenderableType:
     """Whether the gate is open, and what was passed."""
     replay = judged.replay
-    calls = f"{counted(replay.calls, 'call')} in {counted(replay.scopes, 'scope')}"
+    calls = f"{counted(replay.calls, 'call')} in {runs_counted(judged.runs)}"
     parts: list[RenderableType] = []
     if judged.is_ok:
         parts.append(Text(f"Within budget: {calls}."))
     else:
         limits = counted(len(judged.failing), "limit")
-        parts += [Text(f"Over budget: {limits} passed, {calls}."), "", _rows(judged.failing)]
+        parts.append(Text(f"Over budget: {limits} reached or passed, {calls}."))
+        title = "Limits reached or passed"
+        parts += ["", _rows(judged.failing, judged.budgets, title)]
         parts += more(judged.failing, _SHOWN)
     if judged.audited:
-        parts += ["", Text("In audit mode, which does not fail:", style="dim")]
-        parts += [_rows(judged.audited), *more(judged.audited, _SHOWN)]
+        title = "The same in audit mode, which does not fail"
+        parts += ["", _rows(judged.audited, judged.budgets, title)]
+        parts += more(judged.audited, _SHOWN)
     return Group(*parts)
-
-
-def counted(count: int, noun: str) -> str:
-    """A number of things for people."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _violation(each: Violation) -> dict[str, Any]:
@@ -107,18 +112,21 @@ def _violation(each: Violation) -> dict[str, Any]:
     }
 
 
-def _rows(violations: Sequence[Violation]) -> RenderableType:
-    rows = titled_table("budget", "scope", title="Passed limits")
-    for name in ("limit", "usage", "refused"):
-        rows.add_column(name, justify="right", no_wrap=True)
+def _rows(violations: Sequence[Violation], budgets: Budgets, title: str) -> RenderableType:
+    by_name = {budget.name: budget for budget in budgets.budgets}
+    rows = titled_table(title=title)
+    add_budgets(rows, (each.usage.budget for each in violations[:_SHOWN]))
+    rows.add_column("scope", overflow="fold")
+    for name in ("limit", "usage"):
+        rows.add_column(name, justify="right", overflow="fold")
+    rows.add_column("refused", justify="right", no_wrap=True)
     for each in violations[:_SHOWN]:
         usage = each.usage
-        since = "" if usage.window_start is None else f" from {time(usage.window_start)}"
         rows.add_row(
             usage.budget,
-            ", ".join(f"{key} {value}" for key, value in usage.scope) + since,
-            f"{amount(usage.kind, usage.limit)} {unit(usage.kind)}",
-            amount(usage.kind, usage.usage),
+            scope_and_window(usage.scope, by_name[usage.budget], usage.window_start),
+            exact_amount(usage.kind, usage.limit),
+            exact_amount(usage.kind, usage.usage),
             f"{each.calls_denied:,}",
         )
     return rows

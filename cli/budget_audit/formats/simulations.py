@@ -1,6 +1,6 @@
 """What a simulation and a gate found, as their JSON objects and as tables for people."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from rich.console import Group, RenderableType
@@ -8,19 +8,42 @@ from rich.table import Table
 from rich.text import Text
 
 from budget_audit.formats.documents import MAX_ROWS, input_, left_off, period
-from budget_audit.formats.tables import more, percent, titled_table, traces
-from budget_audit.formats.values import amount, day, money, short_amount, short_money, time
+from budget_audit.formats.tables import add_budgets, more, percent, runs_counted, titled_table
+from budget_audit.formats.values import (
+    amount,
+    counted,
+    day,
+    exact_amount,
+    money,
+    scope_and_window,
+    short_amount,
+    short_money,
+    time,
+)
 from otelbudget.audit.graduation import Graduation
-from otelbudget.audit.outcomes import LimitOutcome, Replay, ScopeOutcome
+from otelbudget.audit.outcomes import LimitOutcome, Replay, Run
 from otelbudget.audit.spend import InputFacts
 from otelbudget.audit.sweep import SweepPoint
-from otelbudget.budgets.config import Budget, Budgets, LimitKind
-from otelbudget.budgets.scopes import TRACE
-from otelbudget.errors import unit
+from otelbudget.budgets.config import Budget, Budgets, LimitKind, Mode
+from otelbudget.budgets.scopes import RUN, TRACE
+from otelbudget.budgets.windows import CalendarWindow
 from otelbudget.ingest import ReadReport
 
 _SHOWN = 25
 _SHOWN_POINTS = 100
+_BESIDE_IDS = 12
+
+
+class Enforced(NamedTuple):
+    """What budgets would have done if those in audit mode enforced.
+
+    Attributes:
+        replay: What they would have done.
+        false_stops: Stopped runs that were good, None where no run can be judged.
+    """
+
+    replay: Replay
+    false_stops: int | None
 
 
 class Simulation(NamedTuple):
@@ -29,16 +52,20 @@ class Simulation(NamedTuple):
     Attributes:
         replay: What the budgets would have done.
         budgets: The budgets.
+        runs: All runs with a call, whether a budget counts it or not.
         sweep: What each of many limits would have done.
         false_stops: Stopped runs that were good, None where no run can be judged.
         graduations: Whether enforcing each budget is safe.
+        enforced: The same if budgets in audit mode enforced, None where none is in it.
     """
 
     replay: Replay
     budgets: Budgets
+    runs: Collection[Run]
     sweep: Sequence[SweepPoint]
     false_stops: int | None
     graduations: Sequence[Graduation]
+    enforced: Enforced | None
 
 
 def document(found: Simulation, facts: InputFacts, report: ReadReport) -> dict[str, Any]:
@@ -71,6 +98,7 @@ def document(found: Simulation, facts: InputFacts, report: ReadReport) -> dict[s
             "runs": len(replay.runs),
             "runs_stopped": len(replay.runs_stopped),
             "false_stops": found.false_stops,
+            "if_enforced": _if_enforced(found.enforced),
         },
         "limits": [_limit(limit) for limit in replay.limits],
         "stopped": rows[:MAX_ROWS],
@@ -81,7 +109,7 @@ def document(found: Simulation, facts: InputFacts, report: ReadReport) -> dict[s
 
 
 def stopped(replay: Replay) -> list[dict[str, Any]]:
-    """Every stopped scope of a simulation, the dearest avoided first."""
+    """Every stopped scope of a simulation, most avoided first, then most spent."""
     return [
         {
             "budget": each.budget,
@@ -107,18 +135,30 @@ def table(found: Simulation) -> RenderableType:
         return _sweep(found.sweep)
     parts: list[RenderableType] = [
         _headline(found),
-        Text(_judged(found.false_stops), style="dim"),
+        *_judged(found),
         "",
         _limits(replay, found.budgets),
     ]
     if replay.stopped:
-        parts += ["", _stopped(replay), *more(replay.stopped, _SHOWN)]
+        parts += ["", _stopped(replay, found.budgets), *more(replay.stopped, _SHOWN)]
     if found.sweep:
         parts += ["", _sweep(found.sweep)]
     if found.graduations:
         parts += ["", Text("Audit or enforce", style="bold")]
         parts += [Text(each.sentence) for each in found.graduations]
     return Group(*parts)
+
+
+def _if_enforced(enforced: Enforced | None) -> dict[str, Any] | None:
+    if enforced is None:
+        return None
+    replay = enforced.replay
+    return {
+        "calls_denied": replay.calls_denied,
+        "tool_calls_denied": replay.tool_calls_denied,
+        "runs_stopped": len(replay.runs_stopped),
+        "false_stops": enforced.false_stops,
+    }
 
 
 def _limit(limit: LimitOutcome) -> dict[str, Any]:
@@ -168,27 +208,36 @@ def _headline(found: Simulation) -> Text:
     replay = found.replay
     total = replay.spent_pusd + replay.avoided_pusd
     share = f" ({percent(replay.avoided_pusd, total)})" if total else ""
-    are_traces = all(budget.per in (None, (TRACE,)) for budget in found.budgets.budgets)
-    scopes = traces(replay.scopes) if are_traces else f"{replay.scopes:,} scopes"
-    tools = f"{replay.tool_calls_denied:,} tool calls refused, " if replay.tool_calls_denied else ""
+    tools = counted(replay.tool_calls_denied, "tool call") + " refused, "
     return Text.assemble(
-        f"{replay.scopes_stopped:,} of {scopes} with model calls would have been stopped, ",
-        f"{replay.calls_denied:,} of {replay.calls:,} calls refused, {tools}",
+        f"{len(replay.runs_stopped):,} of {runs_counted(found.runs)} with model calls would have "
+        f"been stopped, {replay.calls_denied:,} of {counted(replay.calls, 'call')} refused",
+        _more_if_enforced(found),
+        tools if replay.tool_calls_denied else "",
         (f"{short_money(replay.avoided_pusd)} avoided", "bold"),
         f" of {short_money(total)}{share}",
     )
 
 
+def _more_if_enforced(found: Simulation) -> str:
+    """What budgets in audit mode hold back, up to the next part of the headline."""
+    if found.enforced is None:
+        return ", "
+    calls = found.enforced.replay.calls_denied - found.replay.calls_denied
+    return f"; {max(calls, 0):,} more would be, if the budgets in audit mode enforced; "
+
+
 def _limits(replay: Replay, budgets: Budgets) -> Table:
     by_name = {budget.name: budget for budget in budgets.budgets}
-    limits = titled_table("budget", "limit", title="Limits")
-    for name in ("reached", "stopped", "refused calls", "worst overshoot"):
+    limits = titled_table(title="Limits")
+    add_budgets(limits, map(_named, budgets.budgets))
+    limits.add_column("limit", overflow="fold")
+    for name in ("reached", "stopped", "refused", "worst overshoot"):
         limits.add_column(name, justify="right")
     for limit in replay.limits:
         limits.add_row(
-            limit.budget,
-            f"{amount(limit.kind, limit.limit)} {unit(limit.kind)} "
-            f"{_counted_by(limit, by_name[limit.budget])}",
+            _named(by_name[limit.budget]),
+            f"{exact_amount(limit.kind, limit.limit)} {_counted_by(limit, by_name[limit.budget])}",
             f"{limit.scopes_reached:,}",
             f"{limit.scopes_stopped:,}",
             f"{limit.calls_denied + limit.tool_calls_denied:,}",
@@ -197,11 +246,18 @@ def _limits(replay: Replay, budgets: Budgets) -> Table:
     return limits
 
 
+def _named(budget: Budget) -> str:
+    """A budget for people, with its mode where it does not enforce."""
+    return budget.name if budget.mode is Mode.ENFORCE else f"{budget.name} ({budget.mode})"
+
+
 def _counted_by(limit: LimitOutcome, budget: Budget) -> str:
     """What a limit is counted by, for people: "per tenant.id and day"."""
     keys = list(budget.per or ("run",))
-    if budget.window is not None:
-        keys.append(str(budget.window))
+    window = budget.window
+    if window is not None:
+        zone = f" {window.timezone}" if isinstance(window, CalendarWindow) else ""
+        keys.append(f"{window}{zone}")
     part = ""
     if limit.tool is not None:
         part = f"of tool {limit.tool} "
@@ -210,18 +266,24 @@ def _counted_by(limit: LimitOutcome, budget: Budget) -> str:
     return f"{part}per {' and '.join(keys)}"
 
 
-def _stopped(replay: Replay) -> Table:
+def _stopped(replay: Replay, budgets: Budgets) -> Table:
+    by_name = {budget.name: budget for budget in budgets.budgets}
     has_several_limits = len(replay.limits) > 1
     are_traces = all(len(each.scope) == 1 and each.scope[0][0] == TRACE for each in replay.stopped)
+    has_ids = any(key in (TRACE, RUN) for each in replay.stopped for key, _ in each.scope)
     found = titled_table(title="Stopped, dearest first")
-    found.add_column("stopped trace" if are_traces else "stopped", no_wrap=True)
-    found.add_column("limit" if has_several_limits else "at", no_wrap=True)
+    # Ids stay whole also in 80 columns, so that they can be copied.
+    name = "stopped trace" if are_traces else "stopped"
+    found.add_column(name, no_wrap=are_traces, overflow="fold")
+    name = "limit" if has_several_limits else "at"
+    found.add_column(name, overflow="fold", max_width=_BESIDE_IDS if has_ids else None)
     for name in ("made", "refused", "spent", "avoided"):
         found.add_column(name, justify="right", no_wrap=True)
     for scope in replay.stopped[:_SHOWN]:
-        limit = f"{amount(scope.kind, scope.limit)} {unit(scope.kind)}"
+        whose = scope_and_window(scope.scope, by_name[scope.budget], scope.window_start)
+        limit = exact_amount(scope.kind, scope.limit)
         found.add_row(
-            scope.scope[0][1] if are_traces else _scope(scope),
+            scope.scope[0][1] if are_traces else whose,
             limit if has_several_limits else day(scope.stopped_at),
             f"{scope.calls_allowed:,}",
             f"{scope.calls_denied + scope.tool_calls_denied:,}",
@@ -231,19 +293,13 @@ def _stopped(replay: Replay) -> Table:
     return found
 
 
-def _scope(scope: ScopeOutcome) -> Text:
-    since = "" if scope.window_start is None else f" from {(time(scope.window_start) or '')[:16]}Z"
-    named = ", ".join(f"{key} {value}" for key, value in scope.scope)
-    return Text(named + since, no_wrap=True, overflow="ellipsis")
-
-
 def _sweep(points: Sequence[SweepPoint]) -> Table:
     found = titled_table(title="Sweep: one limit per row")
     for name in ("limit", "reached", "stopped", "good runs stopped", "refused calls", "avoided"):
         found.add_column(name, justify="right")
     for point in points[:_SHOWN_POINTS]:
         found.add_row(
-            f"{amount(point.kind, point.limit)} {unit(point.kind)}",
+            exact_amount(point.kind, point.limit),
             f"{point.scopes_reached:,}",
             f"{point.scopes_stopped:,}",
             "?" if point.false_stops is None else f"{point.false_stops:,}",
@@ -253,9 +309,22 @@ def _sweep(points: Sequence[SweepPoint]) -> Table:
     return found
 
 
-def _judged(false_stops: int | None) -> str:
+def _judged(found: Simulation) -> list[RenderableType]:
+    """Whether the runs that are stopped were good."""
+    lines = []
+    if found.replay.runs_stopped:
+        lines.append(_lost("the stopped runs", found.false_stops))
+    enforced = found.enforced
+    if enforced is not None and len(enforced.replay.runs_stopped) > len(found.replay.runs_stopped):
+        stopped_then = counted(len(enforced.replay.runs_stopped), "run")
+        lines.append(_lost(f"the {stopped_then} stopped then", enforced.false_stops))
+    return [Text(line, style="dim") for line in lines]
+
+
+def _lost(runs: str, false_stops: int | None) -> str:
     if false_stops is None:
-        return "Whether a stopped run was good cannot be told: no root span has ended."
+        return f"Whether {runs} were good cannot be told: no root span has ended."
     if not false_stops:
-        return "None of the stopped runs had ended without an error: no good run lost."
-    return f"{false_stops:,} of the stopped runs had ended without an error: good runs lost."
+        return f"None of {runs} had ended without an error: no good run lost."
+    lost = "a good run" if false_stops == 1 else "good runs"
+    return f"{false_stops:,} of {runs} had ended without an error: {lost} lost."

@@ -1,18 +1,21 @@
 """Answers as tables for people."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from budget_audit.formats.values import day, money, short_money
+from budget_audit.formats.values import counted, day, money, short_money
 from otelbudget.audit.findings import Finding
+from otelbudget.audit.outcomes import Run
 from otelbudget.audit.spend import InputFacts, PricedShare, Spend, Totals
 from otelbudget.audit.suggest import Suggestion
+from otelbudget.budgets.scopes import TRACE
 from otelbudget.ingest import ReadReport
 
 MAX_ROWS = 25
+_WHOLE = 20
 
 
 def audit(spend: Spend, by: Sequence[str]) -> RenderableType:
@@ -20,15 +23,15 @@ def audit(spend: Spend, by: Sequence[str]) -> RenderableType:
     totals = spend.totals
     headline = Text.assemble(
         (short_money(totals.list_cost_pusd), "bold"),
-        f" list cost for {totals.model_calls:,} model calls in {traces(totals.traces)}, ",
+        f" list cost for {counted(totals.model_calls, 'model call')} in ",
+        f"{counted(totals.traces, 'trace')}, ",
         f"{_span_of_days(spend.input)}",
     )
     table = titled_table(*by, title=f"Spend by {', '.join(by)}")
     for name in ("calls", "input", "cached", "output", "list cost", "share"):
         table.add_column(name, justify="right", no_wrap=True)
     for group in spend.groups[:MAX_ROWS]:
-        keys = [_shrinking(value) for value in group.key.values()]
-        table.add_row(*keys, *_sums(group.totals, totals))
+        table.add_row(*group.key.values(), *_sums(group.totals, totals))
     return Group(
         headline,
         "",
@@ -44,8 +47,9 @@ def import_(report: ReadReport, facts: InputFacts, store: str) -> RenderableType
     duplicates = facts.deliveries - facts.distinct_spans
     formats = ", ".join(f"{count} {name}" for name, count in report.formats.items())
     return Text.assemble(
-        (f"{report.spans:,} spans", "bold"),
-        f" of {traces(facts.traces)} from {_files(report.files)} ({formats}) into {store}",
+        (counted(report.spans, "span"), "bold"),
+        f" of {counted(facts.traces, 'trace')} from {counted(report.files, 'file')} ({formats})",
+        f" into {store}",
         f"; {duplicates:,} were delivered twice and count once" if duplicates else "",
     )
 
@@ -64,7 +68,7 @@ def suggest(suggestions: Sequence[Suggestion], covers: float) -> RenderableType:
             limit = f"{money(each.limit_pusd)} USD"
             interval = " to ".join(short_money(end) for end in each.interval_pusd)
         table.add_row(
-            _shrinking(each.workflow),
+            each.workflow,
             f"{each.eligible:,}",
             Text(limit, style="bold" if each.limit_pusd is not None else "dim"),
             interval,
@@ -82,17 +86,15 @@ def suggest(suggestions: Sequence[Suggestion], covers: float) -> RenderableType:
 
 
 def titled_table(*names: str, title: str) -> Table:
-    """A table with a title and these columns, as every answer has it."""
+    """A table with a title and these columns, as every answer has it.
+
+    Where the terminal is narrow these columns fold, so that nothing in them is cut off.
+    """
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in names:
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     table.header_style = "bold"
     return table
-
-
-def _shrinking(text: str) -> Text:
-    """Text of a column that gives way where the terminal is narrow; the others stay whole."""
-    return Text(text, no_wrap=True, overflow="ellipsis")
 
 
 def _sums(totals: Totals, whole: Totals) -> tuple[str, ...]:
@@ -146,18 +148,20 @@ def more(rows: Sequence[object], shown: int) -> list[RenderableType]:
     return [Text(f"… and {left:,} more (--format json or csv)", style="dim")] if left > 0 else []
 
 
+def add_budgets(table: Table, budgets: Iterable[str]) -> None:
+    """Add a column for names of budgets; they stay whole unless one is long."""
+    longest = max(map(len, budgets), default=0)
+    table.add_column("budget", no_wrap=longest <= _WHOLE, overflow="fold")
+
+
 def percent(part: int, whole: int) -> str:
     """A part of a whole for people."""
     return f"{100 * part / whole:.0f} %" if whole else ""
 
 
-def traces(count: int) -> str:
-    """A number of traces for people."""
-    return "1 trace" if count == 1 else f"{count:,} traces"
-
-
-def _files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count:,} files"
+def runs_counted(runs: Collection[Run]) -> str:
+    """A number of runs for people: "2 traces" where none was opened by name, else "2 runs"."""
+    return counted(len(runs), "trace" if all(key == TRACE for key, _ in runs) else "run")
 
 
 def _span_of_days(facts: InputFacts) -> str:

@@ -1,14 +1,14 @@
 """Numbers and times as text, the same in every format."""
 
-from datetime import UTC, datetime
 from decimal import Decimal
 
-from otelbudget.budgets.config import LimitKind
+from otelbudget.budgets.config import Budget, LimitKind
+from otelbudget.budgets.scopes import Scope
 from otelbudget.budgets.values import written_limit
-from otelbudget.errors import display_usd
+from otelbudget.budgets.windows import CalendarWindow
+from otelbudget.errors import described, display_usd, unit
+from otelbudget.genai.times import rfc3339
 from otelbudget.pricing.billing import usd
-
-_NS = 10**9
 
 
 def money(amount_pusd: int) -> str:
@@ -33,10 +33,7 @@ def amount(kind: LimitKind, value: int) -> str:
 
 def time(unix_nano: int | None) -> str | None:
     """Unix nanoseconds as RFC 3339 in UTC with nanoseconds; None stays None."""
-    if unix_nano is None:
-        return None
-    seconds, nanos = divmod(unix_nano, _NS)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanos:09d}Z"
+    return None if unix_nano is None else rfc3339(unix_nano)
 
 
 def day(unix_nano: int | None) -> str:
@@ -57,11 +54,37 @@ def short_money(amount_pusd: int | None) -> str:
 
 
 def short_amount(kind: LimitKind, value: int) -> str:
-    """A limit or usage for people."""
+    """A limit or usage for people, money rounded."""
+    return short_money(value) if kind is LimitKind.COST_USD else exact_amount(kind, value)
+
+
+def exact_amount(kind: LimitKind, value: int) -> str:
+    """A limit or usage for people with its unit: "0.50 USD", "20,000 tokens" or "1 call"."""
     match kind:
         case LimitKind.COST_USD:
-            return short_money(value)
+            return f"{money(value)} USD"
         case LimitKind.SECONDS:
-            return f"{amount(kind, value)} seconds"
+            seconds = amount(kind, value)
+            return "1 second" if seconds == "1" else f"{seconds} seconds"
         case _:
-            return f"{value:,} {kind}"
+            return counted(value, unit(kind).removesuffix("s"))
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things for people: "1 call", "2,000 calls"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def scope_and_window(scope: Scope, budget: Budget, window_start: int | None) -> str:
+    """A scope for people: "tenant.id acme, day 2026-11-22 Europe/Berlin".
+
+    Args:
+        scope: Keys and values that it is counted by.
+        budget: What counts it.
+        window_start: Start of its window in unix ns, None where it has none or rolls.
+    """
+    window = budget.window
+    label = None if window is None else window.label(window_start or 0)
+    if isinstance(window, CalendarWindow):
+        label = f"{label} {window.timezone}"
+    return described(dict(scope), label)

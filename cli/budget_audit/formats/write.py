@@ -75,6 +75,8 @@ def _render(table: RenderableType, *, has_color: bool) -> str:
         color_system="standard" if has_color else None,
         width=None if is_terminal else _WIDTH_WITHOUT_TERMINAL,
         highlight=False,
+        markup=False,  # names of users may look like it
+        emoji=False,
     )
     console.print(table)
     return "".join(line.rstrip() + "\n" for line in text.getvalue().splitlines())

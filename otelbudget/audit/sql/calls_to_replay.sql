@@ -1,4 +1,4 @@
--- The model calls that replay knows enough of: call_row, span_row, trace_id, span_id, provider, model,
+-- The model calls, with usage or without: call_row, span_row, trace_id, span_id, provider, model,
 -- request_model, start and end in unix ns (both null without a start), has_usage, is_error, the
 -- attributes of the gate's event as JSON, list_cost_pusd, and tokens by class as in TokenUsage. A call
 -- whose usage a span tells, because its gate could not read it, has the times of the gate.
@@ -26,4 +26,3 @@ left join library_calls as gate
     on call.told is null
     and call.call_id = gate.call_id
     and gate.is_gate
-where call.has_usage or call.told is not null
