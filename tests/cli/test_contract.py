@@ -310,6 +310,10 @@ WRONG_USAGE = {
     "twice": (["simulate", "x", "--limit", "calls=1", "--limit", "calls=2"], "each kind"),
     "nothing": (["simulate", "x"], "say what to replay"),
     "both": (["simulate", "x", "--limit", "calls=1", "--budgets", "b.yaml"], "not both"),
+    "scope-beside-file": (
+        ["simulate", "x", "--scope", "run", "--budgets", "b.yaml"],
+        "`per` says it",
+    ),
     "scope": (["simulate", "x", "--limit", "calls=1", "--scope", "trace,"], "joined by commas"),
     "sweep": (["simulate", "x", "--sweep", "cost_usd=2:1:5"], "with 0 < FROM <= TO"),
     "time": (["audit", "x", "--since", "yesterday"], "'yesterday' is no time; write 2026-"),

@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from budget_audit import loading, options, replaying
 from budget_audit.formats import simulations
@@ -155,6 +156,11 @@ def _budgets(
     if file is not None:
         if limits:
             raise click.UsageError("give --limit or --budgets, not both")
+        given = click.get_current_context().get_parameter_source("scope")
+        if range_ is None and given is ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                "--scope goes with --limit and --sweep; in a budgets file `per` says it"
+            )
         return Budgets.from_yaml(file)
     if limits:
         kinds = [kind for kind, _ in limits]
