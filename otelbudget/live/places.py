@@ -15,6 +15,7 @@ from otelbudget.genai import semconv
 from otelbudget.live.current import RUNS
 from otelbudget.live.request import Request
 
+_TIER, _RUN_ID = semconv.TIER, semconv.RUN_ID
 _NOTHING: Mapping[str, Any] = {}
 _NO_CONTEXT = Context()
 
@@ -56,6 +57,10 @@ class Places:
             resource: What its provider says of the process.
             context: What it starts in; None: the current one.
         """
+        if parent is not None and not self._names and _TIER not in attributes:
+            opened = RUNS.get()
+            if (not opened or opened is parent.runs) and _RUN_ID not in attributes:
+                return parent  # as nearly all spans do
         if resource is not None and resource is not self._resource:
             self._of_resource, self._resource = self._ambient(resource), resource
         if self._names and parent is not None:

@@ -227,18 +227,20 @@ class BudgetSpanProcessor(SpanProcessor):
 
         Called with the lock held.
         """
-        accounting, parent = self._accounting, span.parent
+        accounting, above = self._accounting, link.place
         place = link.place = accounting.places.of_span(
-            span.context.trace_id, link.place, attributes, span.resource, context
+            span.context.trace_id, above, attributes, span.resource, context
         )
-        trace = accounting.links.trace(span.context.trace_id)
-        if trace is not None and trace.place is None:
-            trace.place = place
+        if above is None:
+            trace = accounting.links.trace(span.context.trace_id)
+            if trace is not None and trace.place is None:
+                trace.place = place
         if attributes:
             agent = attributes.get(_AGENT_NAME)
             if isinstance(agent, str):
                 link.agent = agent
-        if (parent is not None or attributes.get(_OPERATION_NAME)) and self._stops.is_own(span):
+        is_root = span.parent is None and _OPERATION_NAME not in attributes
+        if not is_root and self._stops.is_own(span):
             link.operation = span.name
         if accounting.engine.is_limiting_seconds:
             accounting.engine.accounts(place, span.start_time or accounting.now())

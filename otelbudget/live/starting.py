@@ -35,7 +35,12 @@ class Stops:
 
     def is_own(self, span: ReadableSpan) -> bool:
         """Whether the application's own tracer makes a span: no instrumentation, and not ours."""
-        return scope_name_of(span) != semconv.OWN_SCOPE and self.reaches_caller(span)
+        scope = span.instrumentation_scope
+        scope_name = "" if scope is None else scope.name
+        is_stopped = self._known.get(scope_name)
+        if is_stopped is None:
+            is_stopped = self.reaches_caller(span)
+        return is_stopped and scope_name != semconv.OWN_SCOPE
 
 
 def attributes_of(span: ReadableSpan) -> Mapping[str, Any]:
