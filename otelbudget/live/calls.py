@@ -12,6 +12,7 @@ from otelbudget.budgets.scopes import Place
 from otelbudget.genai.usage import ModelCall
 from otelbudget.live.estimates import Estimate
 from otelbudget.live.request import Request
+from otelbudget.pricing.billing import Charge
 
 
 class CallState(Enum):
@@ -84,6 +85,12 @@ class GatedCall:
     held: Estimate | None = None
     is_wrap_up: bool = False
     owns_span: bool = False
+
+    def at_estimate(self, estimate: Estimate) -> Charge:
+        """What it counts as while its usage is unknown."""
+        charge = estimate.charge(self.request.model)
+        operation = self.operation or self.request.operation
+        return msgspec.structs.replace(charge, agent=self.agent, operation=operation)
 
     def filled_in(self, call: ModelCall | None, *, is_whole: bool) -> tuple[ModelCall | None, bool]:
         """What was read of it, with the usage that a span inside its gate told; is that whole.

@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Iterable
 
-import msgspec
 from opentelemetry.trace import Span
 
 from otelbudget.budgets.config import Budget
@@ -184,7 +183,7 @@ class Gatekeeper:
             gated.state = CallState.SETTLED
             accounting.engine.release(gated.admission)
             return None
-        charge = _estimated(gated, estimate)
+        charge = gated.at_estimate(estimate)
         link = None
         if gated.is_broken:
             link = accounting.links.link(gated.trace_id, gated.span_id)
@@ -248,7 +247,7 @@ class Gatekeeper:
                 return
             attempt = None
             if is_billed:
-                attempt = _estimated(gated, accounting.estimate(gated.request))
+                attempt = gated.at_estimate(accounting.estimate(gated.request))
                 gated.was_billed = True
             decision = accounting.engine.repeat(gated.admission, attempt, accounting.now())
         place = gated.place
@@ -389,10 +388,3 @@ class Gatekeeper:
             )
         )
         return note_refusal(error)
-
-
-def _estimated(gated: GatedCall, estimate: Estimate) -> Charge:
-    """What a call counts as while its usage is unknown."""
-    charge = estimate.charge(gated.request.model)
-    operation = gated.operation or gated.request.operation
-    return msgspec.structs.replace(charge, agent=gated.agent, operation=operation)

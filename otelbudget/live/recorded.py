@@ -1,7 +1,5 @@
 """Calls that the application has made by itself and records: counted, and never refused."""
 
-import msgspec
-
 from otelbudget.budgets.decisions import Admission
 from otelbudget.errors import display_usd
 from otelbudget.genai import semconv
@@ -66,9 +64,7 @@ class RecordedCalls:
         if call.usage is None:
             gated.state = CallState.UNKNOWN
             estimate = accounting.estimate(gated.request)
-            told.charge = msgspec.structs.replace(
-                estimate.charge(gated.request.model), agent=told.agent, operation=told.operation
-            )
+            told.charge = gated.at_estimate(estimate)
         with accounting.lock:
             changes = accounting.record(told)
         if changes is None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from opentelemetry.trace import Tracer
 from otelbudget import Budget, Budgets, BudgetSpanProcessor
 from otelbudget.budgets.ledger import Account
 from otelbudget.testing import FakeProvider, Reply
+from tests.live.plain_http import Bench
 
 # gpt-4o: 2.50 USD/Mtok * 20_000 + 10 USD/Mtok * 5_000 = 0.05 USD + 0.05 USD
 TEN_CENTS = Reply(input_tokens=20_000, output_tokens=5_000)
@@ -212,3 +214,19 @@ def account_of() -> Callable[[BudgetSpanProcessor], Account]:
         return account
 
     return read
+
+
+@pytest.fixture
+def bench(
+    provider: TracerProvider,
+    fake_provider: FakeProvider,
+    account_of: Callable[[BudgetSpanProcessor], Account],
+    tmp_path: Path,
+) -> Bench:
+    return Bench(provider, fake_provider, account_of, tmp_path / "live.duckdb")
+
+
+@pytest.fixture
+def global_provider(provider: TracerProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The provider is the one that the process has."""
+    monkeypatch.setattr("opentelemetry.trace._TRACER_PROVIDER", provider)

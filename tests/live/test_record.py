@@ -1,42 +1,22 @@
 """Calls that the application has made by itself and records: counted once, live and in the audit."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from openai import OpenAI
-from opentelemetry.sdk.trace import TracerProvider
 
 import otelbudget
 from otelbudget import (
     Budget,
     BudgetConfigError,
     BudgetExceededError,
-    BudgetSpanProcessor,
 )
-from otelbudget.budgets.ledger import Account
 from otelbudget.testing import FakeProvider
 from tests.live.plain_http import COST, HELLO, Bench
-
-
-@pytest.fixture
-def bench(
-    provider: TracerProvider,
-    fake_provider: FakeProvider,
-    account_of: Callable[[BudgetSpanProcessor], Account],
-    tmp_path: Path,
-) -> Bench:
-    return Bench(provider, fake_provider, account_of, tmp_path / "live.duckdb")
-
-
-@pytest.fixture
-def global_provider(provider: TracerProvider, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The provider is the one that the process has."""
-    monkeypatch.setattr("opentelemetry.trace._TRACER_PROVIDER", provider)
 
 
 @pytest.fixture

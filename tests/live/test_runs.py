@@ -24,6 +24,7 @@ import otelbudget
 from otelbudget import Budget, BudgetConfigError, BudgetExceededError, Budgets, BudgetSpanProcessor
 from otelbudget.live.current import RUNS
 from otelbudget.testing import FakeProvider, Reply
+from tests.profiles import PROFILES
 
 Watch = Callable[..., BudgetSpanProcessor]
 Chat = Callable[[], None]
@@ -282,27 +283,6 @@ def test_a_loop_of_parallel_branches_stops_at_its_limit(
 
 
 # Tiers.
-
-PROFILES = """
-budgets:
-  quick_answer:
-    max_steps: 5
-    max_tokens: 2000
-    max_seconds: 10
-    max_nested_tool_calls: 2
-
-  deep_research:
-    max_steps: 20
-    max_tokens: 50000
-    max_seconds: 60
-    max_nested_tool_calls: 10
-
-  batch_processing:
-    max_steps: 50
-    max_tokens: 100000
-    max_seconds: 300
-    max_nested_tool_calls: 20
-"""
 
 
 @pytest.mark.parametrize(

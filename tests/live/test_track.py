@@ -9,17 +9,14 @@ import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from openai import OpenAI
-from opentelemetry.sdk.trace import TracerProvider
 
 import otelbudget
-from otelbudget import Budget, BudgetExceededError, BudgetSpanProcessor
-from otelbudget.budgets.ledger import Account
-from otelbudget.testing import FakeProvider, Reply
+from otelbudget import Budget, BudgetExceededError
+from otelbudget.testing import Reply
 from tests.live.plain_http import COST, HELLO, Bench, post, stream
 
 CACHED = Reply(input_tokens=1_000, output_tokens=100, cache_read_input_tokens=800)
@@ -84,22 +81,6 @@ WIRES = {
     ),
 }
 any_wire = pytest.mark.parametrize("wire", WIRES.values(), ids=WIRES)
-
-
-@pytest.fixture
-def bench(
-    provider: TracerProvider,
-    fake_provider: FakeProvider,
-    account_of: Callable[[BudgetSpanProcessor], Account],
-    tmp_path: Path,
-) -> Bench:
-    return Bench(provider, fake_provider, account_of, tmp_path / "live.duckdb")
-
-
-@pytest.fixture
-def global_provider(provider: TracerProvider, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The provider is the one that the process has."""
-    monkeypatch.setattr("opentelemetry.trace._TRACER_PROVIDER", provider)
 
 
 @any_wire

@@ -15,31 +15,12 @@ from opentelemetry.trace import Tracer
 import otelbudget
 from otelbudget import Budget, BudgetExceededError, BudgetFacts, Budgets, BudgetSpanProcessor
 from otelbudget.testing import FakeProvider
+from tests.profiles import PROFILES
 
 Watch = Callable[..., BudgetSpanProcessor]
 Ask = Callable[..., None]
 
 CYCLES = ["0.0145", "0.0167", "0.0178", "0.0189", "0.0172", "0.0164"]  # 0.1015 USD in all
-PROFILES = """
-budgets:
-  quick_answer:
-    max_steps: 5
-    max_tokens: 2000
-    max_seconds: 10
-    max_nested_tool_calls: 2
-
-  deep_research:
-    max_steps: 20
-    max_tokens: 50000
-    max_seconds: 60
-    max_nested_tool_calls: 10
-
-  batch_processing:
-    max_steps: 50
-    max_tokens: 100000
-    max_seconds: 300
-    max_nested_tool_calls: 20
-"""
 
 
 class Clock:
