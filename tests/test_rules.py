@@ -16,7 +16,7 @@ PACKAGES = (ROOT / "otelbudget", ROOT / "cli" / "budget_audit")
 ATTRIBUTE = re.compile(
     r"""["'](gen_ai|llm|openinference(?!\.instrumentation)|traceloop|ai)\.[a-z_.]+["']"""
 )
-SQL_ROOMS = ("store", "audit")
+SQL_ROOMS = ("store", "ingest", "audit")
 
 
 def modules() -> Iterator[Path]:

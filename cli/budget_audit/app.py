@@ -18,12 +18,15 @@ EXIT_GATE_FAILED = 3
 # Name, and first sentence of the help, so that --help loads no command.
 COMMANDS: Mapping[str, str] = {
     "audit": "Answer what was spent, on what, and what the numbers leave out.",
+    "diff": "Compare the runs of two sources: what do they call, use and cost now, and before.",
     "doctor": "Prove in this environment that a used-up budget stops the next model call.",
+    "focus": "Write what was spent as FOCUS rows (CSV), for the tools of finance.",
     "gate": "Fail where recorded runs pass their budgets: for CI.",
-    "import": "Read traces into a DuckDB store.",
+    "import": "Read traces into a DuckDB store, or into Parquet files.",
     "prices": "Show what a model costs, where its price comes from, and what others say.",
     "simulate": "Replay limits over recorded traces: what would they have stopped and saved.",
     "suggest": "Suggest a limit per workflow from what its runs needed.",
+    "trace": "Show one trace: the tree of its spans, what each used, cost and brought the total to.",
 }
 
 

@@ -1,11 +1,11 @@
 """From the sources on the command line to a store of model calls that can be asked."""
 
-import secrets
+import os
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import click
 from rich.console import Console
@@ -18,36 +18,19 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from budget_audit import options
 from budget_audit.formats.values import counted
-from otelbudget.audit.calls import build_model_calls
+from otelbudget.audit import sources as audit_sources
+from otelbudget.audit.sources import Loaded as Loaded  # noqa: PLC0414 - given on
 from otelbudget.budgets.config import Budgets, read_prices
-from otelbudget.errors import StoreBusyError, StoreError, TraceReadError
-from otelbudget.ingest import ReadReport, expand, is_store, read_traces
+from otelbudget.ingest import MAX_BYTES, ReadReport, expand
 from otelbudget.pricing.book import Fallback, PriceBook
 from otelbudget.pricing.second_opinion import TokencostMissingError, TokencostPrices
-from otelbudget.store.spans import Content
 from otelbudget.store.store import Store
-
-DUCKDB_FORMAT = "duckdb"
-_QUIET_SECONDS = 1.0
-
-
-class Loaded(NamedTuple):
-    """What the sources held.
-
-    Attributes:
-        store: Their spans and model calls.
-        report: What reading them found.
-        book: The prices used.
-    """
-
-    store: Store
-    report: ReadReport
-    book: PriceBook
 
 
 def load(sources: Sequence[str], book: PriceBook | None = None) -> Loaded:
-    """Read all sources and count their model calls.
+    """Read all sources and count their model calls, showing how far it is.
 
     Args:
         sources: The sources on the command line.
@@ -57,17 +40,53 @@ def load(sources: Sequence[str], book: PriceBook | None = None) -> Loaded:
         TraceReadError: Nothing in them could be read.
         StoreError: A store cannot be read.
     """
-    book = book or PriceBook.load()
-    store, report = read(sources)
-    stale = book.staleness(time.time_ns())
-    if stale is not None:
-        report.warn("stale_prices", stale)
-    faults = build_model_calls(store, book)
-    if faults:
-        report.warn(
-            "unreadable_counts", "a token count that is no count, such as NaN, was ignored", faults
-        )
-    return Loaded(store, report, book)
+    with _shown(sources) as progress:
+        return audit_sources.load(sources, book, **_reading(progress))
+
+
+def read(
+    sources: Sequence[str], *, into: Store | None = None, keep: bool = False
+) -> tuple[Store, ReadReport]:
+    """Read all sources into a store, showing how far it is.
+
+    Raises:
+        TraceReadError: Nothing in them could be read.
+        StoreError: A store cannot be read.
+    """
+    with _shown(sources) as progress:
+        return audit_sources.read(sources, into=into, keep=keep, **_reading(progress))
+
+
+def _reading(progress: Callable[[int, int], None]) -> dict[str, Any]:
+    """How sources are read here: with all cores, and saying what is waited for."""
+    context = click.get_current_context(silent=True)
+    return {
+        "progress": progress,
+        "on_wait": lambda path: click.echo(
+            f"waiting for another process to let go of {path} ...", err=True
+        ),
+        "processes": os.cpu_count() or 1,
+        "max_bytes": context.meta.get(options.MAX_BYTES, MAX_BYTES) if context else MAX_BYTES,
+    }
+
+
+@contextmanager
+def _shown(sources: Sequence[str]) -> Iterator[Callable[[int, int], None]]:
+    """Shows how far reading is, in a terminal; told of the bytes and spans read so far."""
+    sizes = [Path(source).stat().st_size for source in expand(sources) if Path(source).is_file()]
+    columns = (
+        SpinnerColumn(),
+        TextColumn("reading"),
+        BarColumn(),
+        DownloadColumn(),
+        TextColumn("{task.fields[spans]:,} spans"),
+        TimeElapsedColumn(),
+    )
+    console = Console(stderr=True)
+    is_shown = sys.stderr.isatty() and bool(sizes or "-" in sources)
+    with Progress(*columns, console=console, transient=True, disable=not is_shown) as bar:
+        task = bar.add_task("reading", total=sum(sizes) or None, spans=0)
+        yield lambda size, spans: bar.update(task, completed=size, spans=spans)
 
 
 def own_book(
@@ -92,73 +111,6 @@ def tokencost() -> TokencostPrices:
         return TokencostPrices.load()
     except TokencostMissingError as error:
         raise click.ClickException(str(error)) from error
-
-
-def read(sources: Sequence[str]) -> tuple[Store, ReadReport]:
-    """Read all sources into a store in memory.
-
-    Raises:
-        TraceReadError: Nothing in them could be read.
-        StoreError: A store cannot be read.
-    """
-    store, report = Store(), ReadReport()
-    paths = expand(sources)
-    stores = [path for path in paths if isinstance(path, Path) and is_store(path)]
-    others = [str(path) for path in paths if path not in stores]
-    fault: StoreError | None = None
-    for path in stores:
-        try:
-            report.spans += _copy(store, path)
-        except StoreError as error:
-            fault = fault or error
-            report.unreadable += 1
-            report.warn("unreadable_file", str(error))
-            continue
-        report.formats[DUCKDB_FORMAT] = report.formats.get(DUCKDB_FORMAT, 0) + 1
-    report.files += len(stores)
-    if others:
-        _read_files(others, store, report)
-    elif fault is not None and not report.formats:
-        raise fault
-    return store, report
-
-
-def _copy(store: Store, path: Path) -> int:
-    """Add a store's spans; says so when another process keeps us waiting."""
-    try:
-        return store.copy_from(path, timeout_seconds=_QUIET_SECONDS)
-    except StoreBusyError:
-        click.echo(f"waiting for another process to let go of {path} ...", err=True)
-        return store.copy_from(path)
-
-
-def _read_files(files: Sequence[str], store: Store, report: ReadReport) -> None:
-    content = Content(secrets.token_bytes(32))
-    total = sum(Path(file).stat().st_size for file in files if Path(file).is_file())
-    is_shown = sys.stderr.isatty() and any(file == "-" or Path(file).exists() for file in files)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("reading"),
-        BarColumn(),
-        DownloadColumn(),
-        TextColumn("{task.fields[spans]:,} spans"),
-        TimeElapsedColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not is_shown) as bar:
-        task = bar.add_task("reading", total=total or None, spans=0)
-        try:
-            for rows in read_traces(
-                files,
-                content,
-                report,
-                progress=lambda size, spans: bar.update(task, completed=size, spans=spans),
-            ):
-                store.append(rows)
-        except TraceReadError:
-            if not report.spans:  # where a store gave spans, a bad file is a warning
-                raise
-            report.unreadable += 1
 
 
 def refuse_source(output: str | None, sources: Sequence[str]) -> None:

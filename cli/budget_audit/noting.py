@@ -17,12 +17,19 @@ def note_unpriced(report: ReadReport, recording: Recording, budgets: Budgets) ->
         if call.charge.tokens and call.charge.list_cost_pusd is None
     ]
     if unpriced:
-        counts = "nothing" if budgets.unknown_model is UnknownModel.ALLOW else "a ceiling price"
-        report.warn(
-            "unpriced_calls",
-            f"calls of {unpriced[0]!r} have no known price and count {counts} toward money limits",
-            len(unpriced),
-        )
+        warn_unpriced(report, unpriced[0], len(unpriced), budgets.unknown_model)
+
+
+def warn_unpriced(
+    report: ReadReport, model: str | None, count: int, unknown_model: UnknownModel
+) -> None:
+    """Warn of calls without a known price, one of them a call of a model."""
+    counts = "nothing" if unknown_model is UnknownModel.ALLOW else "a ceiling price"
+    report.warn(
+        "unpriced_calls",
+        f"calls of {model!r} have no known price and count {counts} toward money limits",
+        count,
+    )
 
 
 def note_assumed(report: ReadReport, recording: Recording) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from otelbudget.budgets.config import Budget, LimitKind
+from otelbudget.budgets.config import Budget, Budgets, LimitKind
 from otelbudget.errors import BudgetConfigError
+from otelbudget.pricing.billing import UnknownModel
 
 
 class Instant(click.ParamType[int]):
@@ -128,6 +129,67 @@ class SweepRange(click.ParamType[tuple[LimitKind, Decimal, Decimal, int]]):
         return parsed
 
 
+class Replacement(click.ParamType[tuple[str, str]]):
+    """OLD=NEW, two models such as gpt-4o=gpt-4o-mini."""
+
+    name = "OLD=NEW"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Parse the text."""
+        if isinstance(value, tuple):
+            return value
+        old, _, new = (part.strip() for part in str(value).partition("="))
+        if not old or not new:
+            self.fail(f"{value!r}; write OLD=NEW, such as gpt-4o=gpt-4o-mini", param, ctx)
+        return old, new
+
+
+class Share(click.ParamType[Decimal]):
+    """A share from 0 to 1, such as 0.5 or 50%."""
+
+    name = "SHARE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Decimal:
+        """Parse the text; it stays decimal, so that it is exact."""
+        if isinstance(value, Decimal):
+            return value
+        text = str(value).strip()
+        try:
+            share = Decimal(text[:-1]) / 100 if text.endswith("%") else Decimal(text)
+            is_right = 0 <= share <= 1
+        except InvalidOperation:
+            is_right = False
+        if not is_right:
+            self.fail(f"{value!r}; write a share from 0 to 1, such as 0.5 or 50%", param, ctx)
+        return share
+
+
+class Rise(click.ParamType[Decimal]):
+    """A share by which something may rise, such as 10% or 0.1."""
+
+    name = "PERCENT"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Decimal:
+        """Parse the text; it stays decimal, so that it is exact."""
+        if isinstance(value, Decimal):
+            return value
+        text = str(value).strip()
+        try:
+            share = Decimal(text[:-1]) / 100 if text.endswith("%") else Decimal(text)
+            is_right = share.is_finite() and share >= 0
+        except InvalidOperation:
+            is_right = False
+        if not is_right:
+            self.fail(f"{value!r}; write a share from 0 on, such as 10% or 0.1", param, ctx)
+        return share
+
+
 def budget_of(
     limits: Sequence[tuple[LimitKind, str]], per: Sequence[str] = ("trace",), name: str = "limit"
 ) -> Budget:
@@ -148,6 +210,22 @@ def budget_of(
     return Budget(name=name, per=per, warn_at=(), **arguments)
 
 
+def limited(limits: Sequence[tuple[LimitKind, str]], file: Path | None) -> Budgets | None:
+    """The budgets that `limits` asks for; None where none is asked for.
+
+    Raises:
+        click.UsageError: Both --limit and --budgets are given, or a kind of limit twice.
+        BudgetConfigError: A key or value of the file is not allowed.
+    """
+    if file is not None and limits:
+        raise click.UsageError("give --limit or --budgets, not both")
+    if file is not None:
+        return Budgets.from_yaml(file)
+    if len({kind for kind, _ in limits}) < len(limits):
+        raise click.UsageError("give each kind of --limit once")
+    return Budgets((budget_of(limits),), UnknownModel.ALLOW) if limits else None
+
+
 def _whole(text: str) -> int:
     try:
         return int(text)
@@ -155,9 +233,24 @@ def _whole(text: str) -> int:
         raise BudgetConfigError(f"{text!r} is no whole number") from error
 
 
+MAX_BYTES = "budget_audit.max_bytes"
+
+
+def _size(ctx: click.Context, param: click.Parameter, value: int) -> None:  # noqa: ARG001 - the signature click asks for
+    ctx.meta[MAX_BYTES] = value
+
+
 def sources(command: Callable[..., Any]) -> Callable[..., Any]:
-    """SRC…, at least one."""
-    return click.argument("sources", nargs=-1, required=True, metavar="SRC...")(command)
+    """SRC..., and --max-bytes, which is kept in the context."""
+    command = click.option(
+        "--max-bytes",
+        type=click.IntRange(min=1 << 10),
+        default=1 << 30,
+        expose_value=False,
+        callback=_size,
+        help="Largest JSON document or message that is held in memory whole.  [default: 1 GiB]",
+    )(command)
+    return click.argument("sources", metavar="SRC...", nargs=-1, required=True)(command)
 
 
 def output(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -208,6 +301,24 @@ def where(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def limits(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--limit and --budgets; `limited` makes budgets of them."""
+    command = click.option(
+        "--budgets",
+        "file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="A budgets file instead of --limit.",
+    )(command)
+    return click.option(
+        "--limit",
+        "limits",
+        type=Limit(),
+        multiple=True,
+        help="A limit of the trace: cost_usd=0.50, tokens=20000, calls=20, tool_calls=10 or "
+        "seconds=60; may be given for each kind.",
+    )(command)
+
+
 def success(command: Callable[..., Any]) -> Callable[..., Any]:
     """--success."""
     return click.option(
@@ -231,4 +342,16 @@ def strict(command: Callable[..., Any]) -> Callable[..., Any]:
     """--strict."""
     return click.option(
         "--strict", is_flag=True, help="Exit 1 if anything in the input could not be read."
+    )(command)
+
+
+def on_stop(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--on-stop."""
+    return click.option(
+        "--on-stop",
+        type=click.Choice(["call", "run"]),
+        default="call",
+        show_default=True,
+        help="What a refused call ends: itself, so that later calls of its run are asked about as "
+        "recorded; or its run, whose later calls are then not made and count as refused.",
     )(command)

@@ -6,17 +6,27 @@ from typing import NamedTuple
 
 import click
 
-from budget_audit import loading, noting
+from budget_audit import loading, noting, supposing
 from budget_audit.formats.values import counted
 from otelbudget.audit.graduation import Graduation, graduations
 from otelbudget.audit.happenings import Recording
 from otelbudget.audit.judging import Verdicts, false_stops, judge
 from otelbudget.audit.outcomes import Replay
 from otelbudget.audit.recorded import recorded
-from otelbudget.audit.replay import replay
+from otelbudget.audit.replay import OnStop, replay
+from otelbudget.audit.whatif import WhatIf
 from otelbudget.budgets.config import Budget, Budgets, Mode
 from otelbudget.ingest import ReadReport
 from otelbudget.store.store import Store
+
+_ASSUMED = {
+    OnStop.CALL: "A run would have gone on as it was recorded up to its stop.",
+    OnStop.RUN: "A run would have gone on as it was recorded up to its first refused call, and then "
+    "have ended.",
+}
+
+
+NO_CALLS = "no call to judge; check the sources, --where, --since and --until"
 
 
 class Asked(NamedTuple):
@@ -30,6 +40,8 @@ class Asked(NamedTuple):
         until: So are those whose first call starts then or later.
         success: Attribute of the root span, and its value, that say that a run was good.
         has_tiers: The budgets are those of a file, so runs that ask for a tier mean one of them.
+        what_if: How the calls would have been others than they were.
+        on_stop: What a refused call ends.
     """
 
     budgets: Budgets
@@ -39,6 +51,8 @@ class Asked(NamedTuple):
     until: int | None = None
     success: tuple[str, str] | None = None
     has_tiers: bool = False
+    what_if: WhatIf = WhatIf()
+    on_stop: OnStop = OnStop.CALL
 
 
 class Replayable(NamedTuple):
@@ -50,6 +64,7 @@ class Replayable(NamedTuple):
         report: What reading them found.
         recording: The calls.
         verdicts: Which runs were good.
+        as_recorded: The calls as they were, where they are asked about as they would have been.
     """
 
     asked: Asked
@@ -57,10 +72,22 @@ class Replayable(NamedTuple):
     report: ReadReport
     recording: Recording
     verdicts: Verdicts
+    as_recorded: Recording | None = None
+
+    @property
+    def assumptions(self) -> Sequence[str]:
+        """What the answer takes to be true, one sentence each."""
+        return assumptions(self.asked)
+
+    def base(self) -> Replay | None:
+        """What the budgets would have done to the calls as they were; None without a what-if."""
+        if self.as_recorded is None:
+            return None
+        return replay(self.as_recorded, self.asked.budgets, self.asked.on_stop)
 
     def replay(self, budgets: Budgets) -> Replay:
         """What budgets would have done; what is not known of that becomes a warning."""
-        result = replay(self.recording, budgets)
+        result = replay(self.recording, budgets, self.asked.on_stop)
         nothing = self.nothing(result)
         if nothing:
             self.report.warn("no_calls", nothing)
@@ -77,7 +104,7 @@ class Replayable(NamedTuple):
         """Why budgets had nothing to judge, None where they had."""
         calls = self.recording.calls
         if not (calls or self.recording.tools):
-            return "no call to judge; check the sources, --where, --since and --until"
+            return NO_CALLS
         if result.limits and not (result.runs or self.recording.tools):
             return f"no call to judge: no budget counts any of {counted(len(calls), 'call')}"
         return None
@@ -91,7 +118,8 @@ class Replayable(NamedTuple):
             each.with_mode(Mode.ENFORCE) if each.mode is Mode.AUDIT else each
             for each in budgets.budgets
         )
-        return replay(self.recording, Budgets(enforced, budgets.unknown_model))
+        enforcing = Budgets(enforced, budgets.unknown_model)
+        return replay(self.recording, enforcing, self.asked.on_stop)
 
     def say_unused_tiers(self) -> None:
         """Write to standard error which tiers of the file no run asks for."""
@@ -103,9 +131,14 @@ class Replayable(NamedTuple):
         """Stopped runs that were good, None where no run can be judged."""
         return false_stops(self.verdicts, result.runs_stopped)
 
-    def graduations(self, result: Replay) -> Sequence[Graduation]:
+    def graduations(self) -> Sequence[Graduation]:
         """Whether enforcing each budget is safe."""
-        return graduations(self.recording, self.asked.budgets, result, self.verdicts)
+        return graduations(self.recording, self.asked.budgets, self.verdicts)
+
+
+def assumptions(asked: Asked) -> Sequence[str]:
+    """What an answer takes to be true, one sentence each."""
+    return (_ASSUMED[asked.on_stop], *asked.what_if.assumptions)
 
 
 def load(sources: Sequence[str], prices_file: Path | None, asked: Asked) -> Replayable:
@@ -116,12 +149,19 @@ def load(sources: Sequence[str], prices_file: Path | None, asked: Asked) -> Repl
         StoreError: A store cannot be read.
         BudgetConfigError: A key or value of the prices is not allowed.
     """
+    return of(loading.load(sources, loading.own_book(prices_file, asked.budgets)), asked)
+
+
+def of(loaded: loading.Loaded, asked: Asked) -> Replayable:
+    """What is asked about of what was loaded."""
     budgets = asked.budgets
-    store, report, book = loading.load(sources, loading.own_book(prices_file, budgets))
+    store, report, _ = loaded
     swept = [] if asked.swept is None else [asked.swept]
-    keys = tuple(dict.fromkeys(key for key, _ in asked.where))
-    recording = recorded(store, book, (*budgets.budgets, *swept), budgets.unknown_model, keys)
-    recording = recording.where(asked.where).between(asked.since, asked.until)
+    as_recorded = None
+    if asked.what_if.is_asked:
+        as_recorded = _recorded(loaded, asked)
+        supposing.suppose_loaded(loaded, asked.what_if)
+    recording = _recorded(loaded, asked)
     noting.note_unpriced(report, recording, budgets)
     noting.note_assumed(report, recording)
     noting.note_keys(report, recording, (*budgets.budgets, *swept))
@@ -129,4 +169,14 @@ def load(sources: Sequence[str], prices_file: Path | None, asked: Asked) -> Repl
         noting.note_tiers(report, recording, budgets)
     verdicts = judge(store, asked.success)
     known = {run: verdicts[run] for run in recording.runs & verdicts.keys()}
-    return Replayable(asked, store, report, recording, known)
+    return Replayable(asked, store, report, recording, known, as_recorded)
+
+
+def _recorded(loaded: loading.Loaded, asked: Asked) -> Recording:
+    """The calls that are asked about."""
+    budgets = asked.budgets.budgets
+    if asked.swept is not None:
+        budgets = (*budgets, asked.swept)
+    keys = tuple(dict.fromkeys(key for key, _ in asked.where))
+    recording = recorded(loaded.store, loaded.book, budgets, asked.budgets.unknown_model, keys)
+    return recording.where(asked.where).between(asked.since, asked.until)

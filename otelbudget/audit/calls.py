@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
+from hashlib import blake2b
+from importlib.resources import files
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -43,10 +45,28 @@ def build_model_calls(store: Store, book: PriceBook) -> int:
     Returns:
         How many attributes held a token count that is none, such as NaN, and were ignored.
     """
+    store.make_once(lambda: f"{_program()} {book.fingerprint()}", lambda: _build(store, book))
+    (faults,) = store.row(_load("count_faulty_values"))
+    return int(faults)
+
+
+def _program() -> str:
+    """A hash of all code that what is made of spans depends on."""
+    code = blake2b(digest_size=16)
+    for room in ("genai", "pricing", "store", "audit"):
+        for folder in (files("otelbudget") / room, files("otelbudget") / room / "sql"):
+            if folder.is_dir():
+                for file in sorted(folder.iterdir(), key=lambda each: each.name):
+                    if file.name.endswith((".py", ".sql")):
+                        code.update(file.read_bytes())
+    return code.hexdigest()
+
+
+def _build(store: Store, book: PriceBook) -> None:
     distinct_spans(store)
     _run(store, "create_span_links")
     cut_cycles(store)
-    faults = _read_calls(store, book)
+    _read_calls(store, book)
     _run(store, "create_told_below", "create_counted_calls")
     has_platform, has_borrowed, any_without_id = store.row(_load("rare_calls"))
     if has_platform:
@@ -55,7 +75,6 @@ def build_model_calls(store: Store, book: PriceBook) -> int:
         _run(store, "delete_repeated_borrowed")
     drop_twins(store, any_without_id=any_without_id)
     _run(store, "insert_calls_without_usage", "create_trace_roots", "create_model_calls")
-    return faults
 
 
 def distinct_spans(store: Store) -> None:
@@ -68,8 +87,8 @@ def _run(store: Store, *statements: str) -> None:
         store.execute(_load(name))
 
 
-def _read_calls(store: Store, book: PriceBook) -> int:
-    """Make the view `reported_calls` and the tables that it stands on; returns the faulty counts.
+def _read_calls(store: Store, book: PriceBook) -> None:
+    """Make the view `reported_calls` and the tables that it stands on.
 
     What is regular is read and priced in SQL, the rest by the library.
     """
@@ -81,16 +100,14 @@ def _read_calls(store: Store, book: PriceBook) -> int:
     _run(store, "create_library_spans", "leave_to_library")
     _run(store, "create_library_calls", "create_faulty_values")
     _run(store, "create_reported_calls", "create_reported_costs")
-    count = faults = 0
+    count = 0
     for rows in store.batches(_load("spans_to_read")):
         reported, agents, faulty = _read([SpanToRead(*row) for row in rows], book)
-        faults += len(faulty)
         store.fill("faulty_values", faulty)
         numbered = [(-1 - count - number, *row) for number, row in enumerate(reported)]
         count += len(reported)
         store.fill("library_calls", numbered)
         store.fill("span_agents", agents)
-    return faults
 
 
 _EARLIEST, _LATEST = -(2**63), 2**63 - 1

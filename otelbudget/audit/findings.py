@@ -1,37 +1,17 @@
 """What the totals do not say: each a count, example traces and, where it can be said, an amount."""
 
-from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
-import msgspec
-
-from otelbudget.pricing.book import PriceConfidence
+from otelbudget.audit.waste import Finding, find, waste
+from otelbudget.pricing.book import PriceBook
+from otelbudget.pricing.price import PriceConfidence
 from otelbudget.store import sql
 from otelbudget.store.store import Store
 
 _load = partial(sql.load, "otelbudget.audit")
-_MAX_TRACE_IDS = 20
 
-
-class Finding(msgspec.Struct, frozen=True):
-    """Something about the traces that a reader of the totals should know.
-
-    Attributes:
-        code: Stable name.
-        severity: "info" or "warn".
-        text: One sentence with the remedy where there is one.
-        count: How often.
-        trace_ids: At most 20 traces where it is found.
-        amount_pusd: What it amounts to in pico-USD, None where that cannot be said.
-    """
-
-    code: str
-    severity: str
-    text: str
-    count: int
-    trace_ids: tuple[str, ...] = ()
-    amount_pusd: int | None = None
+__all__ = ["Finding", "findings"]
 
 
 class _Kind(NamedTuple):
@@ -108,6 +88,12 @@ _KINDS = (
         "the earliest span counts as the top",
     ),
 )
+_STREAMS = _Kind(
+    "finding_streams_without_usage",
+    "warn",
+    "Streams without usage, among the calls without it",
+    "most providers tell it in the last event of a stream only where that is asked for",
+)
 _PRICES = {
     PriceConfidence.ESTIMATED: _Kind(
         "estimated_prices",
@@ -136,26 +122,32 @@ _PRICES = {
 }
 
 
-def findings(store: Store) -> tuple[Finding, ...]:
-    """What is found in a store on which `build_model_calls` has run."""
-    found = [_finding(kind, store.rows(_load(kind.name))) for kind in _KINDS]
+def findings(store: Store, book: PriceBook | None = None) -> tuple[Finding, ...]:
+    """What is found in a store on which `build_model_calls` has run.
+
+    Args:
+        store: The store.
+        book: The prices by which savings are counted; None: none are.
+    """
+    store.execute(_load("create_repeated_usage"))
+    found = [_finding(store, kind) for kind in _KINDS]
+    if any(each.count for each in found if each.code == "calls_without_usage"):
+        found.insert(1, _finding(store, _STREAMS))
     found += [
-        _finding(
-            kind, store.rows(_load("finding_doubtful_prices"), {"confidence": str(confidence)})
-        )
+        _finding(store, kind, "finding_doubtful_prices", confidence=str(confidence))
         for confidence, kind in _PRICES.items()
     ]
+    found += waste(store, book)
     return tuple(finding for finding in found if finding.count)
 
 
-def _finding(kind: _Kind, rows: Sequence[tuple[str, int, int | None]]) -> Finding:
-    count = sum(each for _, each, _ in rows)
-    amounts = [amount for _, _, amount in rows if amount is not None]
+def _finding(store: Store, kind: _Kind, statement: str | None = None, **inputs: object) -> Finding:
+    found = find(store, statement or kind.name, inputs)
     return Finding(
         kind.name.removeprefix("finding_"),
         kind.severity,
-        f"{kind.what}: {count:,}; {kind.meaning}.",
-        count,
-        tuple(trace_id for trace_id, _, _ in rows[:_MAX_TRACE_IDS]),
-        int(sum(amounts)) if amounts else None,
+        f"{kind.what}: {found.count:,}; {kind.meaning}.",
+        found.count,
+        found.trace_ids,
+        found.amount_pusd,
     )

@@ -4,7 +4,7 @@ import msgspec
 
 from otelbudget.audit.happenings import Recording
 from otelbudget.audit.outcomes import Replay, Usage
-from otelbudget.audit.replay import replay
+from otelbudget.audit.replay import audited
 from otelbudget.budgets.config import Budgets, Mode
 
 
@@ -31,16 +31,10 @@ def violations(recording: Recording, budgets: Budgets, result: Replay) -> tuple[
     Returns:
         One for each limit, scope and window, in the order of the budgets.
     """
-    let_through = Budgets(
-        tuple(
-            each if each.mode is Mode.OFF else each.with_mode(Mode.AUDIT)
-            for each in budgets.budgets
-        ),
-        budgets.unknown_model,
-    )
+    counted, _ = audited(recording, budgets)
     modes = {budget.name: budget.mode for budget in budgets.budgets}
     found = []
-    for usage in replay(recording, let_through).usages:
+    for usage in counted.usages:
         key = usage.budget, usage.scope, usage.window_start, usage.kind
         denied = result.denials.get(key, 0)
         if usage.usage > usage.limit or denied:

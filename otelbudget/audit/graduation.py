@@ -10,10 +10,10 @@ from decimal import ROUND_UP, Decimal
 
 import msgspec
 
+from otelbudget.audit.alone import each_alone
 from otelbudget.audit.happenings import Recording
 from otelbudget.audit.judging import Verdicts
-from otelbudget.audit.outcomes import Refused, Replay
-from otelbudget.audit.replay import replay
+from otelbudget.audit.outcomes import Alone, Refused, Replay
 from otelbudget.budgets.config import Budget, Budgets, LimitKind, Mode
 from otelbudget.budgets.decisions import amount
 from otelbudget.errors import display, unit
@@ -51,18 +51,18 @@ class Graduation(msgspec.Struct, frozen=True):
 
 
 def graduations(
-    recording: Recording, budgets: Budgets, result: Replay, verdicts: Verdicts
+    recording: Recording, budgets: Budgets, verdicts: Verdicts
 ) -> tuple[Graduation, ...]:
     """Whether enforcing is safe, for each budget by itself.
 
     Args:
         recording: What happened.
         budgets: The budgets, whatever their mode; those that are off are left out.
-        result: What a replay of all budgets gave.
         verdicts: Which runs were good.
     """
+    counted, alone = each_alone(recording, budgets)
     return tuple(
-        _graduation(recording, budgets, budget, result, verdicts)
+        _graduation(budget, alone[budget.name], counted, verdicts)
         for budget in budgets.budgets
         if budget.mode is not Mode.OFF
     )
@@ -99,22 +99,15 @@ def runs_needed(false_stops: int, runs: int) -> int:
     return high - runs
 
 
-def _graduation(
-    recording: Recording, budgets: Budgets, budget: Budget, result: Replay, verdicts: Verdicts
-) -> Graduation:
-    alone = result
-    if len(budgets.budgets) > 1 or budget.mode is not Mode.ENFORCE:
-        alone = replay(recording, _only(budgets, budget, Mode.ENFORCE))
+def _graduation(budget: Budget, alone: Alone, counted: Replay, verdicts: Verdicts) -> Graduation:
     judged = sum(run in verdicts for run in alone.runs)
     lost = frozenset(run for run in alone.runs_stopped if verdicts.get(run, False))
     needed = runs_needed(len(lost), judged)
     bound = Decimal(upper_bound(len(lost), judged)).quantize(_SHOWN, ROUND_UP) if judged else None
     raised: list[str] = []
     if lost and needed:
-        let_through = replay(recording, _only(budgets, budget, Mode.AUDIT))
-        raised = list(
-            _raised(budget, [each for each in alone.refused if each.run in lost], let_through)
-        )
+        refused = [each for each in alone.refused if each.run in lost]
+        raised = list(_raised(budget, refused, counted))
     return Graduation(
         budget.name,
         budget.mode,
@@ -127,13 +120,13 @@ def _graduation(
     )
 
 
-def _only(budgets: Budgets, budget: Budget, mode: Mode) -> Budgets:
-    return Budgets((budget.with_mode(mode),), budgets.unknown_model)
-
-
-def _raised(budget: Budget, refused: list[Refused], let_through: Replay) -> Iterator[str]:
+def _raised(budget: Budget, refused: list[Refused], counted: Replay) -> Iterator[str]:
     """What the limits that stopped good runs would have to be for these."""
-    usages = {(each.scope, each.window_start, each.kind): each for each in let_through.usages}
+    usages = {
+        (each.scope, each.window_start, each.kind): each
+        for each in counted.usages
+        if each.budget == budget.name
+    }
     highest: dict[LimitKind, int] = {}
     for each in refused:
         found = usages.get((each.scope, each.window_start, each.kind))

@@ -1,19 +1,18 @@
 """Which runs were good, and which good ones a limit would have stopped."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import msgspec
 
 from otelbudget.audit.outcomes import Run
+from otelbudget.audit.places import pointer, quoted
 from otelbudget.budgets.scopes import RUN, TRACE, look_up
 from otelbudget.genai import semconv
 from otelbudget.store import sql
 from otelbudget.store.store import Store
 
 _load = partial(sql.load, "otelbudget.audit")
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 Verdicts = Mapping[Run, bool]
 """Whether a run was good, for the runs of which that is known."""
@@ -32,17 +31,21 @@ def judge(store: Store, success: tuple[str, str] | None = None) -> Verdicts:
     """
     verdicts: dict[Run, bool] = {}
     is_told = success is None
+    asked = {"path": None if success is None else pointer(success[0])}
+    by_id = {"name": quoted(semconv.RUN_ID), "id_path": pointer(semconv.RUN_ID)}
     for statement, key in (("judged_traces", TRACE), ("judged_runs", RUN)):
-        names = {"name": f'"{semconv.RUN_ID}"', "path": f"/{semconv.RUN_ID}"}
-        inputs = names if key == RUN else None
-        for identity, is_good, attributes in store.rows(_load(statement), inputs):
-            if success is not None:
-                name, wanted = success
-                told = _decode(attributes).get(name)
-                is_told = is_told or told is not None
-                is_good = told is not None and look_up(told, None, None, None, None) == wanted  # noqa: PLW2901 - by what says so
-            verdicts[key, identity] = bool(is_good)
+        inputs = asked if key == TRACE else {**asked, **by_id}
+        for identity, is_good, told in store.rows(_load(statement), inputs):
+            is_told = is_told or told is not None
+            verdicts[key, identity] = is_good if success is None else _says(told, success[1])
     return verdicts if is_told else {}
+
+
+def successes(store: Store, success: tuple[str, str]) -> tuple[Sequence[str], bool]:
+    """What root spans tell of success: the JSON texts that say it, and whether any tells of it."""
+    name, wanted = success
+    told = [text for (text,) in store.rows(_load("successes"), {"path": pointer(name)})]
+    return [text for text in told if _says(text, wanted)], any(text is not None for text in told)
 
 
 def false_stops(verdicts: Verdicts, stopped: Iterable[Run]) -> int | None:
@@ -50,3 +53,10 @@ def false_stops(verdicts: Verdicts, stopped: Iterable[Run]) -> int | None:
     if not verdicts:
         return None
     return sum(verdicts.get(run, False) for run in stopped)
+
+
+def _says(told: str | None, wanted: str) -> bool:
+    """Whether the JSON text of an attribute is the wanted value."""
+    if told is None:
+        return False
+    return look_up(msgspec.json.decode(told), None, None, None, None) == wanted

@@ -86,6 +86,23 @@ class Refused(NamedTuple):
     kind: LimitKind
 
 
+class Alone(msgspec.Struct):
+    """What a budget would have done by itself.
+
+    Attributes:
+        runs: Runs with a call that it counts.
+        refused: Those of which it would have refused a call, and by what.
+    """
+
+    runs: set[Run]
+    refused: set[Refused]
+
+    @property
+    def runs_stopped(self) -> frozenset[Run]:
+        """The runs of which a call was refused."""
+        return frozenset(each.run for each in self.refused)
+
+
 class Usage(msgspec.Struct, frozen=True):
     """What one scope used of one limit, in one window.
 

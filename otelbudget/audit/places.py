@@ -89,7 +89,7 @@ class RecordedPlaces:
         resource = [*self._keys, *(_PROCESS_NAMES if PROCESS in self._keys else ())]
         store.execute(
             _load("create_telling_spans"),
-            {"names": list(map(_quoted, asked)), "paths": list(map(_pointer, asked))},
+            {"names": list(map(quoted, asked)), "paths": list(map(pointer, asked))},
         )
         (has_told,) = store.row(_load("are_there_telling_spans"))
         if not (has_told or self._keys or is_timed):
@@ -98,12 +98,15 @@ class RecordedPlaces:
         store.fill("marked_spans", [(row,) for row in marked])
         store.execute(_load("create_placed_spans"), {"is_timed": is_timed})
         store.execute(_load("create_told_above"))
-        paths = {"paths": list(map(_pointer, resource))}
+        paths = {"paths": list(map(pointer, resource))}
+        known: dict[tuple[str | None, ...], Mapping[str, str]] = {}
         for row, trace_id, start, told, above, ambient in store.rows(
             _load("spans_to_place"), paths
         ):
             values = None if told is None else _told(asked, told)
-            around = self._ambient(_told(resource, ambient))
+            around = known.get(tuple(ambient))
+            if around is None:
+                around = known[tuple(ambient)] = self._ambient(_told(resource, ambient))
             self._spans[row] = _Span(trace_id, start, values, above, around)
 
     def _ambient(self, attributes: Told) -> Mapping[str, str]:
@@ -137,6 +140,8 @@ class RecordedPlaces:
         return place or self._found[row]
 
     def _below(self, above: Place, trace_id: str, told: Told, resource: Mapping[str, str]) -> Place:
+        if not told and resource == above.resource:
+            return above
         runs, values = _runs(above, told), self._values(above, told)
         if runs == above.runs and values == above.values and resource == above.resource:
             return above
@@ -203,11 +208,11 @@ def _decoded(text: str) -> Any:
     return msgspec.json.decode(text)
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     """The attribute's name as it stands in JSON."""
     return msgspec.json.encode(name).decode()
 
 
-def _pointer(name: str) -> str:
+def pointer(name: str) -> str:
     """The JSON pointer to an attribute."""
     return "/" + name.replace("~", "~0").replace("/", "~1")

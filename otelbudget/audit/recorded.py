@@ -9,6 +9,7 @@ import msgspec
 
 from otelbudget.audit.happenings import Extension, Fate, RecordedCall, Recording, ToolCall
 from otelbudget.audit.holds import Holds
+from otelbudget.audit.memory import uncollected
 from otelbudget.audit.places import RecordedPlaces
 from otelbudget.budgets.config import Budget, LimitKind
 from otelbudget.budgets.engine import Engine
@@ -25,6 +26,7 @@ from otelbudget.store.store import Store
 
 _load = partial(sql.load, "otelbudget.audit")
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
+_NOTHING: Mapping[str, Any] = {}
 
 _ADMITTED = (str(semconv.Decision.ALLOWED), str(semconv.Decision.AUDITED))
 _EVENTS = (semconv.DENIED_EVENT, semconv.TOOL_EVENT, semconv.EXTENDED_EVENT)
@@ -63,7 +65,8 @@ def recorded(
         unknown_model: What a model without a known price counts as.
         keys: Further keys whose values are asked for.
     """
-    return _Reader(store, book, Engine(budgets), unknown_model, keys).recording()
+    with uncollected():
+        return _Reader(store, book, Engine(budgets), unknown_model, keys).recording()
 
 
 class _Mark(NamedTuple):
@@ -133,7 +136,9 @@ class _Reader:
             call_row, span_row, trace_id, span_id, *asked, start, end = row[:9]
             has_usage, is_failed, told, cost = row[9:13]
             event = None if told is None else _decode(told)
-            known = {**facts.get(call_row, {}), **(event or {})}
+            known = facts.get(call_row, _NOTHING)
+            if event:
+                known = {**known, **event}
             usage = TokenUsage(*row[13:])
             charge = self._charge(asked, start, usage, cost) if has_usage else _estimated(known)
             was_admitted = known.get(semconv.DECISION) in _ADMITTED

@@ -18,12 +18,12 @@ _EARLIEST, _LATEST = -(2**63), 2**63 - 1
 
 def keep_calls(store: Store, since: int | None, until: int | None) -> None:
     """Keep the calls that start in [since, until), unix ns; None leaves that side open."""
-    _keep_period(store, "delete_calls_outside", since, until)
+    _keep_period(store, "keep_calls_inside", since, until)
 
 
 def keep_scopes(store: Store, since: int | None, until: int | None) -> None:
     """Keep the traces whose first call starts in [since, until), unix ns, whole."""
-    _keep_period(store, "delete_scopes_outside", since, until)
+    _keep_period(store, "keep_scopes_inside", since, until)
 
 
 def keep_where(store: Store, conditions: Iterable[tuple[str, str]]) -> None:
@@ -48,8 +48,7 @@ def keep_where(store: Store, conditions: Iterable[tuple[str, str]]) -> None:
     ]
     store.execute(_load("create_kept_calls"))
     store.fill("kept_calls", kept)
-    store.execute(_load("delete_calls_elsewhere"))
-    store.execute(_load("delete_traces_without_calls"))
+    _narrow(store)
 
 
 def is_in(place: Place, wanted: Iterable[tuple[str, str]]) -> bool:
@@ -64,4 +63,11 @@ def _keep_period(store: Store, statement: str, since: int | None, until: int | N
             "until": _LATEST if until is None else until,
         }
         store.execute(_load(statement), bounds)
-        store.execute(_load("delete_traces_without_calls"))
+        _narrow(store)
+
+
+def _narrow(store: Store) -> None:
+    """Let all that is asked from now on be about the kept calls."""
+    store.execute(_load("narrow_model_calls"))
+    store.execute(_load("narrow_trace_roots"))
+    store.is_narrowed = True

@@ -7,23 +7,13 @@ from functools import partial
 import msgspec
 
 from otelbudget.audit.findings import Finding, findings
+from otelbudget.audit.keys import Keys, check_told
+from otelbudget.budgets.windows import DEFAULT_TIMEZONE
+from otelbudget.pricing.book import PriceBook
 from otelbudget.store import sql
 from otelbudget.store.store import Store
 
 _load = partial(sql.load, "otelbudget.audit")
-
-KEYS = (
-    "model",
-    "provider",
-    "agent",
-    "service",
-    "workflow",
-    "trace",
-    "operation",
-    "conversation",
-    "user",
-    "service_tier",
-)
 
 
 class Totals(msgspec.Struct, frozen=True):
@@ -128,7 +118,10 @@ class Spend(msgspec.Struct, frozen=True):
         totals: Sums over all calls.
         groups: Sums by key, the dearest first.
         findings: What the totals do not say.
-        confidence: How sure the prices are, the surest first.
+        confidence: How sure the prices are, the most calls first.
+        groups_count: How many groups there are, those that were not asked for included.
+        keys_without_values: Keys of which no call has a value.
+        timezone: Whose calendar hours, days, weeks and months are.
     """
 
     input: InputFacts
@@ -136,24 +129,81 @@ class Spend(msgspec.Struct, frozen=True):
     groups: tuple[Group, ...]
     findings: tuple[Finding, ...]
     confidence: tuple["PricedShare", ...] = ()
+    groups_count: int = 0
+    keys_without_values: tuple[str, ...] = ()
+    timezone: str = DEFAULT_TIMEZONE
 
 
-def spend(store: Store, by: Sequence[str] = ("model",)) -> Spend:
+def spend(
+    store: Store,
+    by: Keys | Sequence[str] = ("model",),
+    *,
+    book: PriceBook | None = None,
+    most: int | None = None,
+) -> Spend:
     """What the store's model calls spent.
 
     Args:
         store: A store on which `build_model_calls` has run.
-        by: Keys of `KEYS` to group by, in order.
+        by: What to group by: names of keys, or `Keys` where the calendar is not UTC.
+        book: Prices by which findings say what would have been saved; None: they do not.
+        most: How many groups to give, None for all.
+
+    Raises:
+        UnknownKeyError: A plain word that is no key, and that no span carries.
+        BudgetConfigError: There is no such time zone.
     """
-    rows = store.rows(_load("spend_by_key"), {"keys": []})
-    groups = tuple(
-        Group(dict(zip(by, key, strict=True)), Totals(*sums))
-        for key, *sums in store.rows(_load("spend_by_key"), {"keys": list(by)})
-    )
-    sums = Totals(*rows[0][1:]) if rows else Totals()
+    keys = by if isinstance(by, Keys) else Keys(tuple(by))
+    grouped = group_calls(store, keys, most)
+    check_told(grouped.keys_without_values)
+    [whole] = group_calls(store, Keys(())).groups
     (traces,) = store.row(_load("count_traces"))
-    totals = msgspec.structs.replace(sums, traces=traces)
-    return Spend(input_facts(store), totals, groups, findings(store), _confidence(store))
+    totals = msgspec.structs.replace(whole.totals, traces=traces)
+    return Spend(
+        input=input_facts(store),
+        totals=totals,
+        groups=grouped.groups,
+        groups_count=grouped.count,
+        findings=findings(store, book),
+        confidence=_confidence(store),
+        keys_without_values=grouped.keys_without_values,
+        timezone=keys.timezone,
+    )
+
+
+class GroupedSpend(msgspec.Struct, frozen=True):
+    """Sums by keys.
+
+    Attributes:
+        groups: The sums, the dearest first.
+        count: How many groups there are, those that were not asked for included.
+        keys_without_values: Keys of which no call has a value.
+    """
+
+    groups: tuple[Group, ...]
+    count: int
+    keys_without_values: tuple[str, ...]
+
+
+def group_calls(store: Store, keys: Keys, most: int | None = None) -> GroupedSpend:
+    """What the store's model calls spent by some keys; no keys give one group.
+
+    Args:
+        store: A store on which `build_model_calls` has run.
+        keys: What to group by.
+        most: How many groups to give, None for all.
+
+    Raises:
+        BudgetConfigError: There is no such time zone.
+    """
+    prepared = keys.prepare(store)
+    count = len(keys.names)
+    rows = store.rows(prepared.statement, {"most": most})
+    groups = (
+        Group(dict(zip(keys.names, row[:count], strict=True)), Totals(*row[count:-1]))
+        for row in rows
+    )
+    return GroupedSpend(tuple(groups), rows[0][-1] if rows else 0, prepared.without_values)
 
 
 def input_facts(store: Store) -> InputFacts:

@@ -4,29 +4,33 @@ Call j is refused at limit L if and only if P(j) >= L, where P(j) is the usage t
 the call starts. It holds without feedback: one budget with one limit on money, tokens or calls, no
 reservation, shares or window that rolls, and calls that count in one scope each. The engine answers
 everything else, limit by limit.
+
+Where traces are plain, and each is a scope, no call is read into Python: limits on ten million calls
+are answered in seconds.
 """
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from otelbudget.audit.happenings import Fate, RecordedCall, Recording
 from otelbudget.audit.judging import Verdicts, false_stops
-from otelbudget.audit.replay import replay
+from otelbudget.audit.replay import OnStop, replay
+from otelbudget.audit.usages import Usages, usages_of_rows, usages_of_traces
 from otelbudget.budgets.config import Budget, Budgets, LimitKind
 from otelbudget.budgets.decisions import amount
 from otelbudget.budgets.plans import Plan
-from otelbudget.budgets.scopes import RUN, Place, Scope
+from otelbudget.budgets.scopes import RUN, TRACE, Place, Scope
 from otelbudget.budgets.spent import TOKEN_CLASSES, amounts_of
 from otelbudget.pricing.billing import UnknownModel, pusd
+from otelbudget.pricing.book import PriceBook
 from otelbudget.store import sql
 from otelbudget.store.store import Store
 
 _load = partial(sql.load, "otelbudget.audit")
-
 MOST_BY_ENGINE = 200
 _NS_PER_SECOND = 10**9
 
@@ -53,13 +57,15 @@ class SweepPoint(msgspec.Struct, frozen=True):
     false_stops: int | None
 
 
-def sweep(
+def sweep(  # noqa: PLR0913 - what is swept, and what is asked
     store: Store,
     recording: Recording,
     budget: Budget,
     kind: LimitKind,
     limits: Sequence[int],
     verdicts: Verdicts,
+    *,
+    on_stop: OnStop = OnStop.CALL,
 ) -> tuple[SweepPoint, ...]:
     """What each of many limits of one kind would have done.
 
@@ -70,19 +76,82 @@ def sweep(
         kind: What the limits count.
         limits: In the unit of the kind, in any order.
         verdicts: Which runs were good.
+        on_stop: What a refusal ends.
 
     Returns:
         One point per distinct limit, ascending.
     """
     distinct = sorted(set(limits))
-    if is_without_feedback(recording, budget, kind):
-        return tuple(_in_one_pass(store, recording, budget, kind, distinct, verdicts))
-    return tuple(_by_engine(recording, budget, kind, limit, verdicts) for limit in distinct)
+    if not is_without_feedback(recording, budget, kind, on_stop):
+        return tuple(
+            _by_engine(recording, _limited(budget, kind, limit), limit, verdicts, on_stop)
+            for limit in distinct
+        )
+    rows = list(_rows(recording, budget, kind, verdicts))
+    usages = usages_of_rows(store, rows, kind, is_judged=bool(verdicts))
+    return _points(store, usages, kind, distinct)
 
 
-def is_without_feedback(recording: Recording, budget: Budget, kind: LimitKind) -> bool:
+def sweep_traces(
+    store: Store,
+    book: PriceBook,
+    kind: LimitKind,
+    limits: Sequence[int],
+    success: tuple[str, str] | None = None,
+    *,
+    is_portable: bool = False,
+) -> tuple[SweepPoint, ...]:
+    """What each of many limits per trace would have done, where traces are plain.
+
+    A model without a known price counts nothing toward limits on money.
+
+    Args:
+        store: A store on which `build_model_calls` has run, and for which `is_plain` holds.
+        book: Prices.
+        kind: What the limits count; limits on tools need `sweep`.
+        limits: In the unit of the kind, in any order.
+        success: Attribute of the root span and its value as text, which say that a run was good.
+        is_portable: Use what other databases understand too.
+
+    Returns:
+        One point per distinct limit, ascending.
+    """
+    usages = usages_of_traces(store, book, kind, success, is_portable=is_portable)
+    return _points(store, usages, kind, sorted(set(limits)))
+
+
+class Untouched(NamedTuple):
+    """All calls with usage, as they are where no limit touches them.
+
+    Attributes:
+        traces: Traces of calls with a start.
+        calls: Calls with a start.
+        calls_without_time: Calls without.
+        spent_pusd: List cost of all.
+        unpriced: Calls with a start and without a known price.
+        unpriced_model: The model of one of these, None without one.
+    """
+
+    traces: int
+    calls: int
+    calls_without_time: int
+    spent_pusd: int
+    unpriced: int
+    unpriced_model: str | None
+
+
+def untouched(store: Store) -> Untouched:
+    """What a store on which `build_model_calls` has run holds before any limit."""
+    return Untouched(*store.row(_load("untouched_calls")))
+
+
+def is_without_feedback(
+    recording: Recording, budget: Budget, kind: LimitKind, on_stop: OnStop = OnStop.CALL
+) -> bool:
     """Whether what is known before a call is the same whatever was refused before it."""
     if kind in (LimitKind.TOOL_CALLS, LimitKind.SECONDS) or recording.extensions:
+        return False
+    if on_stop is OnStop.RUN and not (budget.per == (TRACE,) and _ends_with_its_trace(recording)):
         return False
     if budget.per is not None and RUN not in budget.per:
         is_in_one_scope = True
@@ -90,8 +159,18 @@ def is_without_feedback(recording: Recording, budget: Budget, kind: LimitKind) -
         is_in_one_scope = all(
             call.place is None or len(call.place.runs) == 1 for call in recording.calls
         )
-    has_released = any(call.fate in {Fate.RELEASED, Fate.RECORDED} for call in recording.calls)
+    has_released = any(call.fate is Fate.RELEASED for call in recording.calls)
     return is_in_one_scope and not (kind is LimitKind.CALLS and has_released)
+
+
+def _ends_with_its_trace(recording: Recording) -> bool:
+    """Whether each run is a trace, and no call of it passes a limit that has refused another."""
+    return not recording.tools and all(
+        not call.is_free
+        and call.fate is not Fate.RECORDED
+        and (call.place is None or call.place.runs[0].is_trace)
+        for call in recording.calls
+    )
 
 
 def log_spaced(kind: LimitKind, lowest: Decimal, highest: Decimal, count: int) -> list[int]:
@@ -117,14 +196,18 @@ def log_spaced(kind: LimitKind, lowest: Decimal, highest: Decimal, count: int) -
             return [int(value) for value in rounded]
 
 
-def _by_engine(
-    recording: Recording, budget: Budget, kind: LimitKind, limit: int, verdicts: Verdicts
-) -> SweepPoint:
+def _limited(budget: Budget, kind: LimitKind, limit: int) -> Budget:
     written: dict[str, Any] = {str(kind): amount(kind, limit)}
     if kind not in (LimitKind.COST_USD, LimitKind.SECONDS):
         written[str(kind)] = limit
-    limited = Budget(name=budget.name, per=budget.per, warn_at=(), **written)
-    result = replay(recording, Budgets((limited,), UnknownModel.ALLOW))
+    return Budget(name=budget.name, per=budget.per, warn_at=(), **written)
+
+
+def _by_engine(
+    recording: Recording, budget: Budget, limit: int, verdicts: Verdicts, on_stop: OnStop
+) -> SweepPoint:
+    [kind] = budget.limits
+    result = replay(recording, Budgets((budget,), UnknownModel.ALLOW), on_stop)
     return SweepPoint(
         kind,
         limit,
@@ -136,30 +219,21 @@ def _by_engine(
     )
 
 
-def _in_one_pass(
-    store: Store,
-    recording: Recording,
-    budget: Budget,
-    kind: LimitKind,
-    limits: Sequence[int],
-    verdicts: Verdicts,
-) -> Iterator[SweepPoint]:
-    store.execute(_load("create_replay_calls"))
-    store.fill("replay_calls", list(_rows(recording, budget, kind, verdicts)))
-    is_count = kind is LimitKind.CALLS
-    store.execute(_load("create_known_by_counts" if is_count else "create_known_by_sums"))
-    for limit, reached, stopped, denied, avoided, good in store.rows(
-        _load("sweep"), {"limits": limits}
-    ):
-        yield SweepPoint(
+def _points(
+    store: Store, usages: Usages, kind: LimitKind, limits: Sequence[int]
+) -> tuple[SweepPoint, ...]:
+    return tuple(
+        SweepPoint(
             kind,
             limit=int(limit),
             scopes_reached=int(reached),
             scopes_stopped=int(stopped),
             calls_denied=int(denied),
             avoided_pusd=int(avoided),
-            false_stops=int(good) if verdicts else None,
+            false_stops=int(good) if usages.is_judged else None,
         )
+        for limit, reached, stopped, denied, avoided, good in usages.rows(store, limits)
+    )
 
 
 def _rows(
@@ -187,18 +261,19 @@ def _rows(
             call.end_time_unix_nano,
             _amount(call, kind),
             call.charge.list_cost_pusd,
-            is_money and call.is_free,
+            (is_money and call.is_free) or call.fate is Fate.RECORDED,
         )
 
 
 def _amount(call: RecordedCall, kind: LimitKind) -> int:
-    charge = call.charge
+    if kind is LimitKind.CALLS:
+        return 1
+    if call.fate is Fate.RELEASED:
+        return 0
     match kind:
         case LimitKind.COST_USD:
-            return charge.counted_pusd if call.fate is Fate.SETTLED else 0
+            return call.charge.counted_pusd
         case LimitKind.TOKENS:
-            return charge.tokens if call.fate is Fate.SETTLED else 0
-        case LimitKind.CALLS:
-            return 1
+            return call.charge.tokens
         case _:
-            return amounts_of(charge)[3 + TOKEN_CLASSES[kind]] if call.fate is Fate.SETTLED else 0
+            return amounts_of(call.charge)[3 + TOKEN_CLASSES[kind]]

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from otelbudget.audit.outcomes import LimitOutcome, Refused, ScopeOutcome, Usage
+from otelbudget.audit.outcomes import LimitOutcome, Refused, Run, ScopeOutcome, Usage
 from otelbudget.budgets.config import Budget, LimitKind, Mode
 from otelbudget.budgets.decisions import Accounts, Refusal
 from otelbudget.budgets.engine import Engine
@@ -49,8 +49,7 @@ class Tallies:
             avoided_pusd: Its list cost; None: it is a tool's.
         """
         account, kind = refusal.account, refusal.kind
-        run = place.runs[0].scope[0]
-        self._refused.add(Refused(run, account.scope, _window_start(account), kind))
+        self._refused.add(refused_by(refusal, place.runs[0].scope[0]))
         scope = self._stopped.get(account.key)
         if scope is None:
             budget, limit = refusal.budget, account.limits.by_kind[kind]
@@ -193,6 +192,12 @@ class Tallies:
         """How many keys its budget is counted by."""
         per = self._budgets[key[0]].per
         return 1 if per is None else len(per)
+
+
+def refused_by(refusal: Refusal, run: Run) -> Refused:
+    """A run of which a call was refused, and by what."""
+    account = refusal.account
+    return Refused(run, account.scope, _window_start(account), refusal.kind)
 
 
 def _parts(budget: Budget) -> Iterator[tuple[_Part, Mapping[LimitKind, int]]]:

@@ -1,9 +1,15 @@
-"""One form for what inputs spell in many ways: ids, times, kinds, status codes."""
+"""One form for what inputs spell in many ways: ids, times, kinds, status codes, attributes."""
 
 import base64
 import binascii
+import math
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
 
 from otelbudget.ingest.records import UNREADABLE_TIME
 
@@ -11,9 +17,15 @@ _HEX_LENGTHS = frozenset((16, 32))
 _BASE64_LENGTHS = frozenset((12, 24))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ISO_TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9})\d*)? ?(Z|UTC|[+-]\d\d:?\d\d)?", re.ASCII
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9})\d*)? ?(Z|UTC|[+-]\d\d(?::?\d\d)?)?",
+    re.ASCII,
 )
 _NS_PER_SECOND = 1_000_000_000
+_NS_PER_US = 1_000
+# What a unix time counts, by its size: the bounds are the years 1973 and 5138 in each unit.
+_UNITS = ((10**11, _NS_PER_SECOND), (10**14, 1_000_000), (10**17, _NS_PER_US))
+_MAX_DEPTH = 32
+Object = dict[str, Any]
 _MAX_DIGITS = 40  # no whole number in a trace is longer; Python refuses to read 5000
 _WHOLE_NUMBER = re.compile(r"[+-]?\d+", re.ASCII)
 _NAME_END = re.compile(r"[._]")
@@ -50,6 +62,8 @@ def unix_ns(value: object) -> int:
     match value:
         case None | "":
             return 0
+        case datetime():
+            return _datetime_ns(value)
         case str() if not value.isascii() or not value.isdigit():
             return _iso_ns(value)
         case [int() as seconds, int() as nanos]:
@@ -57,6 +71,37 @@ def unix_ns(value: object) -> int:
         case _:
             number = integer(value)
             return UNREADABLE_TIME if number is None else number
+
+
+def unix_ns_of_any_unit(value: object) -> int:
+    """As `unix_ns`, for inputs that do not say what their numbers count.
+
+    A number is read as seconds, milli-, micro- or nanoseconds, whichever gives a time after 1973;
+    the unit is plain from its size. Fractions are exact where they come as text.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return unix_ns(value)
+    if isinstance(value, str) and "-" in value:
+        return _iso_ns(value)
+    try:
+        number = Decimal(repr(value) if isinstance(value, float) else value)
+    except InvalidOperation:
+        return unix_ns(value)
+    if not number.is_finite():
+        return UNREADABLE_TIME
+    return int(number * next((ns for bound, ns in _UNITS if number < bound), 1))
+
+
+def ns_of_us(value: object) -> int:
+    """Nanoseconds of microseconds; 0 for anything that is no number."""
+    if isinstance(value, float) and math.isfinite(value):
+        return int(Decimal(repr(value)) * _NS_PER_US)
+    return (integer(value) or 0) * _NS_PER_US
+
+
+def _datetime_ns(time: datetime) -> int:
+    aware = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return (aware - _EPOCH) // timedelta(microseconds=1) * _NS_PER_US
 
 
 def _iso_ns(text: str) -> int:
@@ -76,7 +121,7 @@ def _zone(text: str | None) -> timezone:
     if text is None or text in {"Z", "UTC"}:
         return UTC
     digits = text[1:].replace(":", "")
-    offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:] or 0))
     return timezone(-offset if text[0] == "-" else offset)
 
 
@@ -122,7 +167,67 @@ def integer(value: object) -> int | None:
 
 
 def string(value: object) -> str:
-    """A text as it is, None as "", anything else as Python writes it."""
+    """A text as it is, None as "", bytes as hex, anything else as Python writes it."""
     if isinstance(value, str):
         return value
+    if isinstance(value, bytes):
+        return value.hex()
     return "" if value is None else str(value)
+
+
+def pick(value: Object, keys: Iterable[str]) -> Any:
+    """The first of the keys that is there and not null."""
+    for key in keys:
+        found = value.get(key)
+        if found is not None:
+            return found
+    return None
+
+
+def as_object(value: object) -> Object:
+    """An object as it is, or from its JSON text; empty for anything else."""
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        value = _decoded(value)
+    return value if isinstance(value, dict) else {}
+
+
+def as_objects(value: object) -> Sequence[Object]:
+    """The objects of a list, or of its JSON text; none for anything else."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        value = _decoded(value)
+    if not isinstance(value, list | tuple):
+        return ()
+    return [item for item in value if isinstance(item, dict)]
+
+
+def _decoded(text: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return None
+
+
+def dotted(value: Mapping[str, Any]) -> Object:
+    """Nested objects as one, their keys joined by dots; nulls are left out.
+
+    A key that is dotted already wins over the same one from within an object.
+    """
+    made = {
+        key: inner for key, inner in value.items() if inner is not None and type(inner) is not dict
+    }
+    if len(made) == len(value):
+        return made
+    for key, inner in value.items():
+        if isinstance(inner, dict):
+            for path, leaf in _leaves(inner, key, _MAX_DEPTH) if inner else ((key, inner),):
+                made.setdefault(path, leaf)
+    return made
+
+
+def _leaves(value: Mapping[str, Any], prefix: str, depth: int) -> Iterable[tuple[str, Any]]:
+    for key, inner in value.items():
+        path = f"{prefix}.{key}"
+        if isinstance(inner, dict) and inner and depth:
+            yield from _leaves(inner, path, depth - 1)
+        elif inner is not None:
+            yield path, inner

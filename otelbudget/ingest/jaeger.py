@@ -1,10 +1,17 @@
 """Jaeger's query JSON: spans with tags, processes, microseconds and references."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from otelbudget.genai import semconv
-from otelbudget.ingest.fields import hex_id, integer, span_kind, status_code, string
+from otelbudget.ingest import tags
+from otelbudget.ingest.fields import (
+    Object,
+    as_objects,
+    hex_id,
+    integer,
+    ns_of_us,
+    string,
+)
 from otelbudget.ingest.records import (
     Event,
     Link,
@@ -12,19 +19,9 @@ from otelbudget.ingest.records import (
     ResourceSpans,
     ScopeSpans,
     Span,
-    Status,
 )
 
-Object = dict[str, Any]
-
-_NS_PER_US = 1_000
-_KIND_TAG = "span.kind"
-_STATUS_TAG = "otel.status_code"
-_STATUS_MESSAGE_TAG = "otel.status_description"
-_ERROR_TAG = "error"
-_TRACE_STATE_TAG = "w3c.tracestate"
 _EVENT_NAME_FIELD = "event"
-_ERROR = 2
 
 
 def is_trace(value: Object) -> bool:
@@ -37,7 +34,7 @@ def is_trace(value: Object) -> bool:
     )
 
 
-def trace(value: Object) -> list[ResourceSpans]:
+def records(value: Object) -> list[ResourceSpans]:
     """The records of one trace, one group for each span, in their order.
 
     The scope is in the tag `otel.scope.name`, which `rows` reads; tags stay attributes.
@@ -48,7 +45,7 @@ def trace(value: Object) -> list[ResourceSpans]:
         for key, process in (processes.items() if isinstance(processes, dict) else ())
     }
     groups = []
-    for record in _objects(value.get("spans")):
+    for record in as_objects(value.get("spans")):
         own = record.get("process")
         process = _resource(own) if own else made.get(string(record.get("processID")), Resource())
         groups.append(ResourceSpans([ScopeSpans([_span(record, value)])], process))
@@ -65,9 +62,9 @@ def _resource(process: object) -> Resource:
 
 
 def _span(record: Object, of_trace: Object) -> Span:
-    tags = _tags(record.get("tags"))
-    start = _ns(record.get("startTime"))
-    duration = _ns(record.get("duration"))
+    found = _tags(record.get("tags"))
+    start = ns_of_us(record.get("startTime"))
+    duration = ns_of_us(record.get("duration"))
     trace_id = string(record.get("traceID") or of_trace.get("traceID"))
     parent, links = _references(record, trace_id)
     return Span(
@@ -77,13 +74,16 @@ def _span(record: Object, of_trace: Object) -> Span:
         start_time_unix_nano=start,
         end_time_unix_nano=start + duration if start else 0,
         parent_span_id=parent,
-        trace_state=string(tags.get(_TRACE_STATE_TAG)),
+        trace_state=tags.trace_state(found),
         flags=integer(record.get("flags")),
-        kind=span_kind(tags.get(_KIND_TAG)),
-        attributes=tags,
-        events=[_event(log) for log in _objects(record.get("logs"))],
+        kind=tags.kind(found),
+        attributes=found,
+        dropped_attributes_count=tags.dropped(found, "attributes"),
+        events=[_event(log) for log in as_objects(record.get("logs"))],
+        dropped_events_count=tags.dropped(found, "events"),
         links=links,
-        status=_status(tags),
+        dropped_links_count=tags.dropped(found, "links"),
+        status=tags.status(found),
     )
 
 
@@ -93,7 +93,7 @@ def _references(record: Object, trace_id: str) -> tuple[str, list[Link]]:
     The parent is the first CHILD_OF reference within the trace, else the first FOLLOWS_FROM one:
     what follows its cause without being its child still belongs below it.
     """
-    references = _objects(record.get("references"))
+    references = as_objects(record.get("references"))
     own = [
         reference
         for reference in references
@@ -113,22 +113,11 @@ def _references(record: Object, trace_id: str) -> tuple[str, list[Link]]:
 def _event(log: Object) -> Event:
     fields = _tags(log.get("fields"))
     name = fields.pop(_EVENT_NAME_FIELD, "")
-    return Event(string(name), _ns(log.get("timestamp")), fields)
-
-
-def _status(tags: Object) -> Status:
-    message = string(tags.get(_STATUS_MESSAGE_TAG))
-    if _STATUS_TAG in tags:
-        return Status(status_code(tags[_STATUS_TAG]), message)
-    return Status(_ERROR if tags.get(_ERROR_TAG) in (True, "true") else 0, message)
-
-
-def _ns(micros: object) -> int:
-    return (integer(micros) or 0) * _NS_PER_US
+    return Event(string(name), ns_of_us(log.get("timestamp")), fields)
 
 
 def _tags(value: object) -> dict[str, Any]:
-    return {string(tag.get("key")): _tag_value(tag) for tag in _objects(value)}
+    return {string(tag.get("key")): _tag_value(tag) for tag in as_objects(value)}
 
 
 def _tag_value(tag: Object) -> Any:
@@ -148,7 +137,3 @@ def _tag_value(tag: Object) -> Any:
             return {"true": True, "false": False}.get(value, value)
         case _:
             return value
-
-
-def _objects(value: object) -> Sequence[Object]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else ()

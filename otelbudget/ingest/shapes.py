@@ -1,22 +1,41 @@
 """Tells what a decoded JSON value is, and hands it to the reader of that shape."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import NamedTuple
 
 import msgspec
 
-from otelbudget.ingest import jaeger, spellings
+from otelbudget.ingest import (
+    clickhouse,
+    consoles,
+    datadog,
+    jaeger,
+    langfuse,
+    langsmith,
+    openai_agents,
+    phoenix,
+    spellings,
+    tables,
+    tempo,
+    zipkin,
+)
+from otelbudget.ingest.fields import Object, as_objects
 from otelbudget.ingest.records import ResourceSpans
 from otelbudget.ingest.report import Reading
-
-Object = dict[str, Any]
 
 OTLP_JSON = "otlp-json"
 TEMPO_JSON = "tempo-json"
 JAEGER_JSON = "jaeger-json"
 SPAN_DICTS = "span-dicts"
+SPAN_ROWS = "span-rows"
 CLOUDWATCH = "cloudwatch"
+CLICKHOUSE = "clickhouse"
 
+_KNOWN = (
+    "OTLP, Jaeger, Tempo, Zipkin, SDK console dumps, CloudWatch, ClickHouse, Phoenix, Langfuse, "
+    "LangSmith, OpenAI Agents and Datadog spans"
+)
+_MAX_NAMED_KEYS = 6
 _CLOUDWATCH_RECORD = "raw_otel_json"
 _LISTS_OF_SPANS = ("data", "spans")
 _OTHER_SIGNALS = {
@@ -25,6 +44,10 @@ _OTHER_SIGNALS = {
     "resourceMetrics": ("scopeMetrics", "metrics"),
     "resource_metrics": ("scope_metrics", "metrics"),
 }
+_OF_OUR_ROWS = frozenset(("scope_name", "resource_attributes", "start_time_unix_nano"))
+_FOREIGN_KEYS = frozenset(
+    ("meta", "metrics", "tags", "annotations", "metadata", "extra", "data", "span_data")
+)
 _LOG_KEYS = frozenset(
     (
         "body",
@@ -55,7 +78,8 @@ def groups(value: object, reading: Reading) -> Iterator[ResourceSpans]:
                 yield from found
                 return
         reading.unreadable(
-            "unknown_shape", f"is JSON, but no trace format that is known: {_keys(value)}"
+            "unknown_shape",
+            f"is JSON, but no trace format that is known: {_keys(value)}; known are {_KNOWN}",
         )
     else:
         reading.unreadable("unknown_shape", f"is JSON, but a {type(value).__name__} and no span")
@@ -64,17 +88,65 @@ def groups(value: object, reading: Reading) -> Iterator[ResourceSpans]:
 def _keys(value: Object) -> str:
     if not value:
         return "an empty object"
-    names = ", ".join(repr(key) for key in list(value)[:3])
-    return f"an object with {names}" + (" and more" if len(value) > 3 else "")  # noqa: PLR2004 - as many as shown
+    names = ", ".join(repr(key) for key in list(value)[:_MAX_NAMED_KEYS])
+    return f"an object with {names}" + (" and more" if len(value) > _MAX_NAMED_KEYS else "")
+
+
+class _Format(NamedTuple):
+    """A format that one look at an object recognises."""
+
+    name: str
+    recognises: Callable[[Object], bool]
+    records: Callable[[Object, Reading], list[ResourceSpans]]
+
+
+def _plain(
+    records: Callable[[Object], list[ResourceSpans]],
+) -> Callable[[Object, Reading], list[ResourceSpans]]:
+    """A reader that has nothing to report."""
+    return lambda value, _: records(value)
+
+
+def _dump(spelled: Callable[[Object], Object]) -> Callable[[Object], list[ResourceSpans]]:
+    return lambda value: [spellings.single_span(spelled(value))]
+
+
+_FORMATS = (
+    _Format(JAEGER_JSON, jaeger.is_trace, _plain(jaeger.records)),
+    _Format(CLICKHOUSE, clickhouse.is_span, _plain(clickhouse.records)),
+    _Format("phoenix", phoenix.is_span, _plain(phoenix.records)),
+    _Format("langsmith", langsmith.is_run, _plain(langsmith.records)),
+    _Format("langfuse", langfuse.is_export, langfuse.records),
+    _Format("openai-agents", openai_agents.is_export, _plain(openai_agents.records)),
+    _Format("zipkin", zipkin.is_span, _plain(zipkin.records)),
+    _Format("datadog", datadog.is_span, _plain(datadog.records)),
+    _Format("tempo-search", tempo.is_search, tempo.records),
+    _Format(SPAN_DICTS, consoles.is_go, _plain(_dump(consoles.of_go))),
+    _Format(SPAN_DICTS, consoles.is_node, _plain(_dump(consoles.of_node))),
+)
+
+
+def _by_format(value: Object, reading: Reading) -> Iterable[ResourceSpans] | None:
+    for known in _FORMATS:
+        if known.recognises(value):
+            reading.found(known.name)
+            return known.records(value, reading)
+    return None
 
 
 def _otlp(value: Object, reading: Reading) -> Iterable[ResourceSpans] | None:
-    if any(isinstance(value.get(key), list) for key in ("resourceSpans", "resource_spans")):
+    """OTLP, whole or from its ResourceSpans or ScopeSpans on, or as Jaeger's API wraps it."""
+    inner = value.get("result")
+    whole = inner if isinstance(inner, dict) else value
+    if any(isinstance(whole.get(key), list) for key in ("resourceSpans", "resource_spans")):
         reading.found(OTLP_JSON)
-        return spellings.resource_spans(value)
+        return spellings.resource_spans(whole)
     if any(isinstance(value.get(key), list) for key in spellings.SCOPE_SPANS):
         reading.found(OTLP_JSON)
         return [spellings.one_resource(value)]
+    if spellings.is_scope_spans(value):
+        reading.found(OTLP_JSON)
+        return [spellings.one_resource({"scopeSpans": [value]})]
     return None
 
 
@@ -87,13 +159,6 @@ def _tempo(value: Object, reading: Reading) -> Iterable[ResourceSpans] | None:
         reading.found(TEMPO_JSON)
         return spellings.resource_spans(inner)
     return None
-
-
-def _jaeger(value: Object, reading: Reading) -> Iterable[ResourceSpans] | None:
-    if not jaeger.is_trace(value):
-        return None
-    reading.found(JAEGER_JSON)
-    return jaeger.trace(value)
 
 
 def _cloudwatch(value: Object, reading: Reading) -> Iterable[ResourceSpans] | None:
@@ -131,24 +196,73 @@ def _leaves(value: object, path: tuple[str, ...]) -> Iterator[object]:
             yield item
 
 
+def _table(value: Object, reading: Reading) -> Iterable[ResourceSpans] | None:
+    rows = tables.rows(value, _is_row)
+    return None if rows is None else groups(rows, reading)
+
+
+def _is_row(value: Object) -> bool:
+    """Whether an object is a span of a format whose spans tables hold."""
+    return any(known.recognises(value) for known in _FORMATS) or spellings.is_span(value)
+
+
 def _wrapper(value: Object, reading: Reading) -> Iterable[ResourceSpans] | None:
-    """An object around a list of spans or of traces, such as {"spans": […]}."""
+    """An object around a list of spans or of traces, such as {"spans": […]}.
+
+    MLflow's traces have theirs in {"data": {"spans": […]}}.
+    """
+    inner = value.get("data")
+    if isinstance(inner, dict) and isinstance(inner.get("spans"), list):
+        return groups(inner["spans"], reading)
     for key in _LISTS_OF_SPANS:
         if isinstance(value.get(key), list):
             if not value[key]:
-                reading.found(SPAN_DICTS if key == "spans" else JAEGER_JSON)
+                reading.found(_format_of_none(value, key))
             return groups(value[key], reading)
-    return None
+    return _graphql(value, reading)
+
+
+def _format_of_none(value: Object, key: str) -> str:
+    if key == "spans":
+        return SPAN_DICTS
+    return CLICKHOUSE if as_objects(value.get("meta")) else JAEGER_JSON
+
+
+def _graphql(value: Object, reading: Reading) -> Iterable[ResourceSpans] | None:
+    """What Phoenix's GraphQL API answers: spans anywhere below "data"."""
+    found = list(_below(value["data"])) if isinstance(value.get("data"), dict) else []
+    return groups(found, reading) if found else None
+
+
+def _below(value: object) -> Iterator[Object]:
+    if isinstance(value, dict) and phoenix.is_span(value):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _below(inner)
 
 
 def _span(value: Object, reading: Reading) -> Iterable[ResourceSpans] | None:
     if not spellings.is_span(value):
         return None
-    reading.found(SPAN_DICTS)
+    reading.found(SPAN_ROWS if value.keys() >= _OF_OUR_ROWS else SPAN_DICTS)
+    if "attributes" not in value and (unread := _FOREIGN_KEYS & value.keys()):
+        names = ", ".join(map(repr, sorted(unread)))
+        reading.warn("unread_keys", f"span without attributes; what is in {names} is not read")
     return [spellings.single_span(value)]
 
 
 def _log(value: Object, reading: Reading) -> Iterable[ResourceSpans] | None:
+    if clickhouse.is_other(value):
+        reading.found(CLICKHOUSE)
+        reading.skip(1)
+        return ()
+    if langfuse.is_bare_trace(value):
+        reading.unreadable(
+            "no_observations",
+            "is a Langfuse trace without its observations; export the observations instead",
+        )
+        return ()
     if _LOG_KEYS.isdisjoint(value):
         return None
     reading.found(OTLP_JSON)
@@ -172,9 +286,10 @@ def _spans_by_key(value: Object, reading: Reading) -> Iterable[ResourceSpans] | 
 _SHAPES: tuple[Callable[[Object, Reading], Iterable[ResourceSpans] | None], ...] = (
     _otlp,
     _tempo,
-    _jaeger,
+    _by_format,
     _cloudwatch,
     _other_signal,
+    _table,
     _wrapper,
     _span,
     _log,

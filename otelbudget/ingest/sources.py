@@ -1,21 +1,19 @@
-"""From what the user names to the bytes inside: files, folders, globs, standard input, gzip."""
+"""From what the user names to the bytes inside: files, folders, globs, standard input."""
 
 import glob
 import os
 import sys
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, Literal, TextIO
+from typing import BinaryIO, Literal, NamedTuple, TextIO
 
 from otelbudget.errors import TraceReadError
-from otelbudget.ingest import sniff
+from otelbudget.ingest import compression, sniff
+from otelbudget.ingest.report import Reading
 
-CHUNK_BYTES = 1 << 20
 STDIN: Literal["-"] = "-"
-_GZIP_WINDOW_BITS = 31
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -57,20 +55,32 @@ def _files(path: Path) -> list[Path]:
     return files or [path]
 
 
-def open_text(
-    path: str,
-    files: ExitStack,
-    on_bytes: Callable[[int], None],
-    on_damage: Callable[[str, str], None],
-) -> Iterator[bytes]:
-    """The bytes of a JSON file in chunks, decompressed, without a byte order mark.
+class Source(NamedTuple):
+    """A file that can be read.
+
+    Attributes:
+        kind: What it is, once decompressed.
+        chunks: Its bytes, decompressed, without a byte order mark.
+        is_packed: Whether it was compressed.
+    """
+
+    kind: sniff.Kind
+    chunks: Iterator[bytes]
+    is_packed: bool
+
+
+def open_source(
+    path: str, files: ExitStack, reading: Reading, max_bytes: int, on_bytes: Callable[[int], None]
+) -> Source:
+    """The bytes of a file, decompressed, and what they are.
 
     Args:
         path: A file, or "-" for standard input.
         files: Closes the file.
+        reading: Told where compressed data is damaged or breaks off; the chunks then end with what
+            came before.
+        max_bytes: Size from which text may no longer be many times its compressed data.
         on_bytes: Told how many bytes were read from the file, compressed as they are.
-        on_damage: Told the code and the reason where compressed data is damaged or breaks off;
-            the chunks then end with what came before.
 
     Raises:
         TraceReadError: The file is nothing that can be read.
@@ -79,13 +89,24 @@ def open_text(
     file = _stdin() if path == STDIN else _open(path, files)
     head, chunks = _head(_chunks(file, on_bytes))
     kind, reason = sniff.kind(head)
-    if kind is sniff.Kind.GZIP:
-        head, chunks = _head(_gunzip(chunks, on_damage))
+    method = sniff.METHODS.get(kind)
+    if method is not None:
+        head, chunks = _head(_decompressed(method, chunks, reading, max_bytes))
         kind, reason = sniff.kind(head)
-        reason = reason or "is compressed twice; decompress it once"
-    if kind is not sniff.Kind.JSON:
+        if kind in sniff.METHODS:
+            raise TraceReadError(path, "is compressed twice; decompress it once")
+    if kind is sniff.Kind.REFUSED:
         raise TraceReadError(path, reason)
-    return _without_mark(chunks)
+    return Source(kind, _without_mark(chunks), method is not None)
+
+
+def _decompressed(
+    method: compression.Method, chunks: Iterator[bytes], reading: Reading, max_bytes: int
+) -> Iterator[bytes]:
+    try:
+        yield from compression.decompressed(method, chunks, max_bytes)
+    except compression.DecompressionError as error:
+        reading.unreadable_file(error.code, error.reason)
 
 
 def _stdin() -> BinaryIO:
@@ -103,9 +124,22 @@ def _open(path: str, files: ExitStack) -> BinaryIO:
 
 
 def _chunks(file: BinaryIO, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
-    while chunk := file.read(CHUNK_BYTES):
+    while chunk := _chunk(file):
         on_bytes(len(chunk))
         yield chunk
+
+
+def _chunk(file: BinaryIO) -> bytes:
+    """As many bytes as there are, up to a chunk.
+
+    One `read` would do, but until it has them all it loses interrupts that come between two parts.
+    """
+    parts: list[bytes] = []
+    wanted = compression.CHUNK_BYTES
+    while wanted > 0 and (part := file.read1(wanted)):  # type: ignore[attr-defined]
+        parts.append(part)
+        wanted -= len(part)
+    return b"".join(parts)
 
 
 def _head(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
@@ -116,24 +150,3 @@ def _head(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
 def _without_mark(chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield next(chunks, b"").removeprefix(_BYTE_ORDER_MARK)
     yield from chunks
-
-
-def _gunzip(chunks: Iterator[bytes], on_damage: Callable[[str, str], None]) -> Iterator[bytes]:
-    """The text of all members of a gzip file, no chunk above `CHUNK_BYTES`."""
-    member = zlib.decompressobj(_GZIP_WINDOW_BITS)
-    try:
-        for chunk in chunks:
-            packed = chunk
-            while packed:
-                if member.eof:
-                    member = zlib.decompressobj(_GZIP_WINDOW_BITS)
-                if text := member.decompress(packed, CHUNK_BYTES):
-                    yield text
-                packed = member.unconsumed_tail or member.unused_data.lstrip(b"\0")
-        while text := member.decompress(b"", CHUNK_BYTES):
-            yield text
-    except zlib.error as error:
-        on_damage("damaged_gzip", f"its gzip data cannot be decompressed ({error})")
-        return
-    if not member.eof:
-        on_damage("truncated_gzip", "is cut off midway: its gzip data has no end")

@@ -3,11 +3,21 @@
 Each function takes one decoded JSON object and makes the OTLP record of it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from otelbudget.genai import semconv
-from otelbudget.ingest.fields import integer, span_kind, status_code, string, unix_ns
+from otelbudget.ingest.fields import (
+    Object,
+    as_object,
+    as_objects,
+    integer,
+    pick,
+    span_kind,
+    status_code,
+    string,
+    unix_ns,
+)
 from otelbudget.ingest.records import (
     Event,
     InstrumentationScope,
@@ -19,9 +29,8 @@ from otelbudget.ingest.records import (
     Status,
 )
 
-Object = dict[str, Any]
-
-_CONTEXT = ("context", "spanContext", "span_context")
+_CONTEXT = ("context", "spanContext", "_spanContext", "span_context")
+_OF_JAVASCRIPT = ("spanContext", "_spanContext")
 _TRACE_ID = ("traceId", "trace_id", "traceID")
 _SPAN_ID = ("spanId", "span_id", "spanID")
 _PARENT = ("parentSpanId", "parent_span_id", "parentSpanContext", "parent_id", "parentId", "parent")
@@ -44,9 +53,16 @@ _SCOPE = (
     "instrumentation_info",
 )
 _SCOPE_NAME = ("scopeName", "scope_name")
+_SCOPE_VERSION = ("scopeVersion", "scope_version")
+_RESOURCE_ATTRIBUTES = ("attributes", "_rawAttributes", "_attributes")
 _SERVICE_NAME = ("serviceName", "service_name")
 _SCHEMA_URL = ("schemaUrl", "schema_url")
 _RESOURCE_SPANS = ("resourceSpans", "resource_spans", "batches")
+_DROPPED = {
+    what: (f"dropped{what.capitalize()}Count", f"dropped_{what}_count", f"dropped_{what}")
+    for what in ("attributes", "events", "links")
+}
+_PAIR = 2
 SCOPE_SPANS = (
     "scopeSpans",
     "scope_spans",
@@ -57,18 +73,25 @@ SCOPE_SPANS = (
 
 def is_span(value: Object) -> bool:
     """Whether an object can be read as one span: it has a name, and an id, a time or attributes."""
-    is_identified = _pick(value, _SPAN_ID) is not None or any(
+    is_identified = pick(value, _SPAN_ID) is not None or any(
         isinstance(value.get(key), dict) for key in _CONTEXT
     )
-    is_timed = _pick(value, _START) is not None
-    if not isinstance(_pick(value, _NAME), str):
+    is_timed = pick(value, _START) is not None
+    if not isinstance(pick(value, _NAME), str):
         return is_identified and is_timed
     return is_identified or is_timed or "attributes" in value
 
 
+def is_scope_spans(value: Object) -> bool:
+    """Whether an object is an OTLP ScopeSpans message: spans beside their scope."""
+    spans = as_objects(value.get("spans"))
+    has_scope = any(isinstance(value.get(key), dict) for key in _SCOPE)
+    return has_scope and any(map(is_span, spans[:1]))
+
+
 def resource_spans(value: Object) -> list[ResourceSpans]:
     """The records of an OTLP export."""
-    return [one_resource(group) for group in _objects(_pick(value, _RESOURCE_SPANS))]
+    return [one_resource(group) for group in as_objects(pick(value, _RESOURCE_SPANS))]
 
 
 def one_resource(value: Object) -> ResourceSpans:
@@ -78,62 +101,67 @@ def one_resource(value: Object) -> ResourceSpans:
         scope_spans=[
             ScopeSpans(
                 scope=_scope(part),
-                schema_url=string(_pick(part, _SCHEMA_URL)),
-                spans=[span(record) for record in _objects(part.get("spans"))],
+                schema_url=string(pick(part, _SCHEMA_URL)),
+                spans=[span(record) for record in as_objects(part.get("spans"))],
             )
             for key in SCOPE_SPANS
-            for part in _objects(value.get(key))
+            for part in as_objects(value.get(key))
         ],
-        schema_url=string(_pick(value, _SCHEMA_URL)),
+        schema_url=string(pick(value, _SCHEMA_URL)),
     )
 
 
 def single_span(value: Object) -> ResourceSpans:
     """The record of a span that carries its own resource and scope."""
-    scope = _pick(value, _SCOPE)
+    scope = pick(value, _SCOPE)
     resource = value.get("resource")
     part = ScopeSpans(
         scope=_scope(value),
-        schema_url=string(_pick(_object(scope), _SCHEMA_URL)),
+        schema_url=string(pick(as_object(scope), _SCHEMA_URL) or value.get("scope_schema_url")),
         spans=[span(value)],
     )
     return ResourceSpans(
         resource=_resource(value),
         scope_spans=[part],
-        schema_url=string(_pick(_object(resource), _SCHEMA_URL)),
+        schema_url=string(
+            pick(as_object(resource), _SCHEMA_URL) or value.get("resource_schema_url")
+        ),
     )
 
 
 def span(value: Object) -> Span:
     """The record of one span."""
-    context = _object(_pick(value, _CONTEXT))
-    status = value.get("status")
-    start = unix_ns(_pick(value, _START))
+    context = as_object(pick(value, _CONTEXT))
+    start = unix_ns(pick(value, _START))
     return Span(
-        trace_id=string(_pick(value, _TRACE_ID) or _pick(context, _TRACE_ID)),
-        span_id=string(_pick(value, _SPAN_ID) or _pick(context, _SPAN_ID)),
-        parent_span_id=_parent(_pick(value, _PARENT)),
-        trace_state=_trace_state(_pick(value, _TRACE_STATE) or _pick(context, _TRACE_STATE)),
+        trace_id=string(pick(value, _TRACE_ID) or pick(context, _TRACE_ID)),
+        span_id=string(pick(value, _SPAN_ID) or pick(context, _SPAN_ID)),
+        parent_span_id=_parent(pick(value, _PARENT)),
+        trace_state=_trace_state(pick(value, _TRACE_STATE) or pick(context, _TRACE_STATE)),
         flags=_flags(value),
-        name=string(_pick(value, _NAME)),
+        name=string(pick(value, _NAME)),
         kind=_kind(value),
         start_time_unix_nano=start,
-        end_time_unix_nano=unix_ns(_pick(value, _END)) or _end_by_duration(start, value),
+        end_time_unix_nano=unix_ns(pick(value, _END)) or _end_by_duration(start, value),
         attributes=attributes(value.get("attributes")),
         dropped_attributes_count=_count(value, "attributes"),
-        events=[_event(event) for event in _objects(_pick(value, _EVENTS))],
+        events=[_event(event) for event in as_objects(pick(value, _EVENTS))],
         dropped_events_count=_count(value, "events"),
-        links=[_link(link) for link in _objects(value.get("links"))],
+        links=[_link(link) for link in as_objects(value.get("links"))],
         dropped_links_count=_count(value, "links"),
-        status=_status(status),
+        status=_status(value),
     )
 
 
 def attributes(value: object) -> dict[str, Any]:
-    """Attributes given as an object, or as a list of OTLP KeyValue objects."""
+    """Attributes given as an object, its JSON text, OTLP KeyValue objects, or pairs."""
     if isinstance(value, dict):
         return value
-    return {string(item.get("key")): _any_value(item.get("value")) for item in _objects(value)}
+    if isinstance(value, str):
+        return as_object(value)
+    if isinstance(value, list) and value and isinstance(value[0], list):
+        return {string(pair[0]): pair[1] for pair in value if len(pair) == _PAIR}
+    return {string(item.get("key")): _any_value(item.get("value")) for item in as_objects(value)}
 
 
 def _any_value(value: object) -> Any:
@@ -163,12 +191,12 @@ def _double(value: object) -> object:
 
 
 def _array(value: object) -> list[Any]:
-    items = _object(value).get("values")
+    items = as_object(value).get("values")
     return [_any_value(item) for item in items] if isinstance(items, list) else []
 
 
 def _map(value: object) -> dict[str, Any]:
-    return attributes(_object(value).get("values"))
+    return attributes(as_object(value).get("values"))
 
 
 def _bytes(value: object) -> dict[str, Any]:
@@ -195,59 +223,69 @@ _VALUES: Mapping[str, Callable[[object], Any]] = {
 
 def _event(value: Object) -> Event:
     return Event(
-        name=string(_pick(value, _EVENT_NAME)),
-        time_unix_nano=unix_ns(_pick(value, _EVENT_TIME)),
+        name=string(pick(value, _EVENT_NAME)),
+        time_unix_nano=unix_ns(pick(value, _EVENT_TIME)),
         attributes=attributes(value.get("attributes")),
         dropped_attributes_count=_count(value, "attributes"),
     )
 
 
 def _link(value: Object) -> Link:
-    context = _object(_pick(value, _CONTEXT))
+    context = as_object(pick(value, _CONTEXT))
     return Link(
-        trace_id=string(_pick(value, _TRACE_ID) or _pick(context, _TRACE_ID)),
-        span_id=string(_pick(value, _SPAN_ID) or _pick(context, _SPAN_ID)),
-        trace_state=_trace_state(_pick(value, _TRACE_STATE) or _pick(context, _TRACE_STATE)),
+        trace_id=string(pick(value, _TRACE_ID) or pick(context, _TRACE_ID)),
+        span_id=string(pick(value, _SPAN_ID) or pick(context, _SPAN_ID)),
+        trace_state=_trace_state(pick(value, _TRACE_STATE) or pick(context, _TRACE_STATE)),
         attributes=attributes(value.get("attributes")),
         dropped_attributes_count=_count(value, "attributes"),
         flags=_flags(value),
     )
 
 
-def _status(value: object) -> Status:
-    if isinstance(value, dict):
-        message = string(_pick(value, _STATUS_MESSAGE))
-        return Status(status_code(_pick(value, _STATUS_CODE)), message)
-    return Status(status_code(value))
+def _status(value: Object) -> Status:
+    """The status of a span, in an object of its own or beside the span's other fields."""
+    status = value.get("status")
+    if isinstance(status, dict):
+        message = string(pick(status, _STATUS_MESSAGE))
+        return Status(status_code(pick(status, _STATUS_CODE)), message)
+    code = pick(value, ("status", *_STATUS_CODE[1:]))
+    return Status(status_code(code), string(value.get("status_message")))
 
 
 def _resource(value: Object) -> Resource:
-    record = _object(value.get("resource"))
-    found = attributes(record.get("attributes"))
-    service_name = _pick(value, _SERVICE_NAME)
+    record = as_object(value.get("resource"))
+    given = pick(record, _RESOURCE_ATTRIBUTES)
+    if given is None:
+        given = record if semconv.SERVICE_NAME in record else value.get("resource_attributes")
+    found = attributes(given)
+    service_name = pick(value, _SERVICE_NAME)
     if service_name is not None:
         found.setdefault(semconv.SERVICE_NAME, string(service_name))
-    return Resource(found, _count(record, "attributes"))
+    dropped = _count(record, "attributes") or value.get("resource_dropped_attributes_count")
+    return Resource(found, integer(dropped) or 0)
 
 
 def _scope(value: Object) -> InstrumentationScope:
-    record = _object(_pick(value, _SCOPE))
+    record = as_object(pick(value, _SCOPE))
+    dropped = _count(record, "attributes") or value.get("scope_dropped_attributes_count")
     return InstrumentationScope(
-        name=string(record.get("name") or _pick(value, _SCOPE_NAME)),
-        version=string(record.get("version")),
-        attributes=attributes(record.get("attributes")),
-        dropped_attributes_count=_count(record, "attributes"),
+        name=string(record.get("name") or pick(value, _SCOPE_NAME)),
+        version=string(record.get("version") or pick(value, _SCOPE_VERSION)),
+        attributes=attributes(pick(record, ("attributes",)) or value.get("scope_attributes")),
+        dropped_attributes_count=integer(dropped) or 0,
     )
 
 
 def _kind(value: Object) -> int:
     """The kind; the JavaScript SDK counts from INTERNAL = 0, OTLP from INTERNAL = 1."""
     kind = value.get("kind")
-    return span_kind(kind + 1 if "spanContext" in value and type(kind) is int else kind)
+    if type(kind) is int and any(key in value for key in _OF_JAVASCRIPT):
+        kind += 1
+    return span_kind(kind)
 
 
 def _parent(value: object) -> str:
-    return string(_pick(value, _SPAN_ID) if isinstance(value, dict) else value)
+    return string(pick(value, _SPAN_ID) if isinstance(value, dict) else value)
 
 
 def _trace_state(value: object) -> str:
@@ -260,27 +298,9 @@ def _flags(value: Object) -> int | None:
 
 
 def _end_by_duration(start: int, value: Object) -> int:
-    duration = integer(_pick(value, _DURATION_NS)) or 0
+    duration = integer(pick(value, _DURATION_NS)) or 0
     return start + duration if start > 0 and duration > 0 else 0
 
 
 def _count(value: Object, what: str) -> int:
-    keys = (f"dropped{what.capitalize()}Count", f"dropped_{what}_count", f"dropped_{what}")
-    return integer(_pick(value, keys)) or 0
-
-
-def _pick(value: Object, keys: Iterable[str]) -> Any:
-    """The first of the keys that is there and not null."""
-    for key in keys:
-        found = value.get(key)
-        if found is not None:
-            return found
-    return None
-
-
-def _object(value: object) -> Object:
-    return value if isinstance(value, dict) else {}
-
-
-def _objects(value: object) -> Sequence[Object]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else ()
+    return integer(pick(value, _DROPPED[what])) or 0

@@ -31,6 +31,7 @@ def connect() -> duckdb.DuckDBPyConnection:
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "wal_autocheckpoint": "0KB",  # commit straight into the file: no WAL file beside it
+            "temp_directory": "",  # else a folder in the current one, whatever that is
         }
     )
     return _without_progress(connection)
@@ -93,29 +94,53 @@ def create(connection: duckdb.DuckDBPyConnection, path: Path, *, fill: str | Non
     made = folder / "store"
     try:
         folder.mkdir(mode=0o700)
-        _attach(connection, made, f"storage_version '{STORAGE_VERSION}'")
+        attach(connection, str(made), options=f"storage_version '{STORAGE_VERSION}'")
+        connection.execute("use store")
         try:
-            connection.execute(_load("create_meta"))
-            connection.execute(
-                _load("insert_meta"),
-                {
-                    "schema_version": SCHEMA_VERSION,
-                    "content_key": secrets.token_bytes(_CONTENT_KEY_BYTES),
-                },
-            )
-            connection.execute(_load("create_spans"))
+            fill_new(connection)
             if fill is not None:
                 connection.execute(fill)
         finally:
             _detach(connection)
-        made.chmod(0o600)
-        os.link(made, path)  # fails where another process made the store meanwhile: then it is used
-    except FileExistsError:
-        return False
+        return publish(made, path)
     except (OSError, duckdb.Error) as error:
-        raise StoreError(str(path), f"cannot be made: {_reason(error)}") from error
+        raise StoreError(str(path), f"cannot be made: {reason(error)}") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def fill_new(connection: duckdb.DuckDBPyConnection, key: bytes | None = None) -> None:
+    """Make the tables of a store in the current database.
+
+    Args:
+        connection: From `connect`.
+        key: Secret of the hashes that stand for content, 32 bytes; a new one by default.
+    """
+    connection.execute(_load("create_meta"))
+    connection.execute(
+        _load("insert_meta"),
+        {
+            "schema_version": SCHEMA_VERSION,
+            "content_key": key or secrets.token_bytes(_CONTENT_KEY_BYTES),
+        },
+    )
+    connection.execute(_load("create_spans"))
+
+
+def publish(made: Path, path: Path) -> bool:
+    """Let a complete file, which nobody has open, appear under its name, for its owner only.
+
+    Returns:
+        False where a file of that name has appeared meanwhile; that one is kept.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    made.chmod(0o600)
+    try:
+        os.link(made, path)
+    except FileExistsError:
+        return False
     return True
 
 
@@ -144,14 +169,15 @@ def attached(
         StoreVersionError: Another version wrote it.
         StoreError: It is no store, or the block failed with an error of DuckDB.
     """
-    _attach_in_turn(connection, path, read_only=read_only, timeout_seconds=timeout_seconds)
+    attach_in_turn(connection, path, read_only=read_only, timeout_seconds=timeout_seconds)
     try:
         try:
-            yield _content_key(connection, path)
+            connection.execute("use store")
+            yield content_key(connection, path)
         finally:
             _detach(connection)
     except duckdb.Error as error:
-        raise StoreError(str(path), f"cannot be used: {_reason(error)}") from error
+        raise StoreError(str(path), f"cannot be used: {reason(error)}") from error
 
 
 @contextmanager
@@ -167,17 +193,41 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         raise
 
 
-def _attach_in_turn(
-    connection: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool, timeout_seconds: float
+def attach_in_turn(
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    *,
+    read_only: bool,
+    timeout_seconds: float,
+    name: str = "store",
 ) -> None:
+    """Attach a file by a name; it stays attached, and the current database is what it was.
+
+    Args:
+        connection: From `connect`.
+        path: The file, from `located`.
+        read_only: Open it for reading only.
+        timeout_seconds: How long to wait, with growing pauses, while another process, or another
+            connection of this one, holds it.
+        name: What it is called in statements.
+
+    Raises:
+        StoreBusyError: It was held for longer.
+        StoreError: It is no DuckDB database.
+    """
     deadline = time.monotonic() + timeout_seconds
     wait = _FIRST_WAIT_SECONDS
     while True:
         try:
-            return _attach(connection, path, "read_only" if read_only else "read_write")
+            return attach(
+                connection,
+                str(path),
+                name=name,
+                options="read_only" if read_only else "read_write",
+            )
         except duckdb.Error as error:
             if not _is_held(error):
-                raise StoreError(str(path), f"cannot be opened: {_reason(error)}") from error
+                raise StoreError(str(path), f"cannot be opened: {reason(error)}") from error
             if time.monotonic() >= deadline:
                 raise StoreBusyError(
                     str(path),
@@ -193,11 +243,17 @@ def _is_held(error: duckdb.Error) -> bool:
     return isinstance(error, duckdb.ResourceInUseException) or "Could not set lock" in str(error)
 
 
-def _attach(connection: duckdb.DuckDBPyConnection, path: Path, options: str) -> None:
-    # ATTACH takes no bound parameters: the name is quoted as SQL asks, quotes doubled.
-    quoted = str(path).replace("'", "''")
-    connection.execute(f"attach '{quoted}' as store ({options})")
-    connection.execute("use store")
+def attach(
+    connection: duckdb.DuckDBPyConnection,
+    path: str,
+    *,
+    name: str = "store",
+    options: str = "read_write",
+) -> None:
+    """Attach a file, or ":memory:", by a name that is free."""
+    # ATTACH takes no bound parameters: the path is quoted as SQL asks, quotes doubled.
+    quoted = path.replace("'", "''")
+    connection.execute(f"attach '{quoted}' as {name} ({options})")
 
 
 def _detach(connection: duckdb.DuckDBPyConnection) -> None:
@@ -205,7 +261,13 @@ def _detach(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("detach store")
 
 
-def _content_key(connection: duckdb.DuckDBPyConnection, path: Path) -> bytes:
+def content_key(connection: duckdb.DuckDBPyConnection, path: Path) -> bytes:
+    """The content key of the store that is the current database.
+
+    Raises:
+        StoreVersionError: Another version wrote it.
+        StoreError: It is no store.
+    """
     try:
         rows = connection.execute(_load("read_meta")).fetchall()
     except duckdb.Error as error:
@@ -218,7 +280,7 @@ def _content_key(connection: duckdb.DuckDBPyConnection, path: Path) -> bytes:
     return bytes(key)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """The first line of an error of DuckDB or the system, without its path-laden rest."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(text.splitlines()[0].split()) if text else type(error).__name__

@@ -14,6 +14,8 @@ import msgspec
 from otelbudget.genai import dialects, semconv
 
 MAX_TEXT_BYTES = 256
+# NamedTuple's own constructor takes five times as long for so many fields.
+_new_tuple = tuple.__new__
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -153,7 +155,7 @@ class Content:
         return stored
 
     def _value(self, key: str, value: Any) -> Any:
-        value = json_value(value)
+        value = _text(value) if type(value) is str else json_value(value)
         if self._keep or value is None or isinstance(value, (int, float)):
             return value
         text = value.encode() if isinstance(value, str) else _encode(value)
@@ -195,12 +197,12 @@ def json_value(value: Any) -> Any:
             return value
         case int() | float():
             return _number(value)
+        case list() | tuple():
+            return [json_value(inner) for inner in value]
         case bytes() | bytearray():
             return {"bytesValue": msgspec.to_builtins(bytes(value))}
         case Mapping():
             return {_text(key): json_value(inner) for key, inner in value.items()}
-        case list() | tuple():
-            return [json_value(inner) for inner in value]
         case _:
             return _text(value)
 
@@ -305,7 +307,7 @@ def span_row(  # noqa: PLR0913, D417 - one argument for each field of an OTLP sp
         links: Mappings with "trace_id", "span_id", "attributes" and, where given, "trace_state",
             "flags" and "dropped_attributes_count".
     """
-    return SpanRow(
+    fields = (
         trace_id,
         span_id,
         parent_span_id or None,
@@ -326,6 +328,7 @@ def span_row(  # noqa: PLR0913, D417 - one argument for each field of an OTLP sp
         *scope,
         *resource,
     )
+    return _new_tuple(SpanRow, fields)
 
 
 def _parts(parts: Sequence[Mapping[str, Any]], content: Content) -> str | None:

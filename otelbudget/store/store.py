@@ -1,37 +1,181 @@
-"""A database of spans to ask questions of: filled from rows or from stores, held in memory."""
+"""A database of spans to ask questions of: filled from rows, or a store on disk as it is."""
 
-from collections.abc import Sequence
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from otelbudget.store import files, spill, sql
+from otelbudget.errors import StoreError
+from otelbudget.store import files, kept, spill, spool, sql
+from otelbudget.store.batches import RowBatches
 from otelbudget.store.spans import SpanRow
 
 _load = partial(sql.load, "otelbudget.store")
 READ_TIMEOUT_SECONDS = 30.0
+_IN_MEMORY = ":memory:"
+_ANSWERING = "memory.main,cache.main,source.main"
+_MAKING = "cache.main,source.main"
 
 
 class Store:
-    """Spans in memory, with what is asked of them.
+    """Spans, what is made of them, and what is asked of both.
 
-    Stores on disk are copied into it: a file is held only while that takes, so that the
-    application that writes it goes on.
+    Three databases are attached: `source` holds the spans, `cache` what is made of them once, and
+    `memory`, where new tables go, what one question needs. A name without a database is looked for
+    in `memory` first, so what stands there hides what the cache has by that name.
+
+    Args:
+        disk: A folder on a disk with room for databases that may be larger than memory; None holds
+            them in memory.
+        key: Secret of the hashes that stand for message content; a new one by default.
+        file: A store on disk to open as it is, for reading, instead.
+        timeout_seconds: How long to wait while another process holds that one.
+
+    Attributes:
+        temporary: A folder that is removed with the store.
+        is_narrowed: Questions are about a part of the spans only.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        disk: Path | None = None,
+        *,
+        key: bytes | None = None,
+        file: Path | None = None,
+        timeout_seconds: float = READ_TIMEOUT_SECONDS,
+    ) -> None:
+        self.temporary = Path(tempfile.mkdtemp(prefix=".otelbudget-", dir=disk))
+        self._remove = weakref.finalize(self, shutil.rmtree, self.temporary, ignore_errors=True)
+        self._folder = None if disk is None else self.temporary
         self._connection = files.connect()
-        self._connection.execute(_load("create_spans"))
+        self._connection.execute("set temp_directory = $folder", {"folder": str(self.temporary)})
+        self._path: Path | None = None
+        self._kept: Path | None = None
+        self._databases = _ANSWERING
+        self.is_narrowed = False
+        try:
+            if file is None:
+                self._make_source(key)
+            else:
+                self._attach_source(files.located(file), timeout_seconds)
+        except BaseException:
+            self.close()
+            raise
+        self._attach("cache", self._file("cache"))
+        self._look_in(_ANSWERING)
+
+    @classmethod
+    def of(cls, path: Path, *, timeout_seconds: float = READ_TIMEOUT_SECONDS) -> "Store":
+        """A store on disk as it is, open for reading: until it is closed, nobody can write it.
+
+        Raises:
+            StoreError: It is no store of this version, or was held for longer than the timeout.
+        """
+        return cls(file=path, timeout_seconds=timeout_seconds)
+
+    @classmethod
+    def beside(cls, path: Path, *, timeout_seconds: float = READ_TIMEOUT_SECONDS) -> "Store":
+        """An empty store on the disk of another one, which its spans are meant for.
+
+        Args:
+            path: The other one, with `save` to come; it may not exist yet.
+            timeout_seconds: How long to wait while another process holds it.
+
+        Raises:
+            StoreError: It is no store of this version, was held for longer than the timeout, or is
+                in a folder that cannot be written.
+        """
+        path = files.located(path)
+        key = None
+        if path.exists():
+            connection = files.connect()
+            with files.attached(
+                connection, path, read_only=True, timeout_seconds=timeout_seconds
+            ) as found:
+                key = found
+            connection.close()
+        try:
+            return cls(path.parent, key=key)
+        except OSError as error:
+            raise StoreError(str(path), f"cannot be made: {files.reason(error)}") from error
+
+    def _file(self, name: str) -> str:
+        return _IN_MEMORY if self._folder is None else str(self._folder / name)
+
+    def _attach(self, name: str, file: str, options: str = "read_write") -> None:
+        files.attach(self._connection, file, name=name, options=options)
+
+    def _make_source(self, key: bytes | None) -> None:
+        self._attach("source", self._file("source"), f"storage_version '{files.STORAGE_VERSION}'")
+        self._connection.execute("use source")
+        files.fill_new(self._connection, key)
+
+    def _attach_source(self, path: Path, timeout_seconds: float) -> None:
+        if spill.waiting(path):
+            with files.attached(
+                self._connection, path, read_only=False, timeout_seconds=timeout_seconds
+            ):
+                spill.drain(self._connection, path)
+        files.attach_in_turn(
+            self._connection, path, read_only=True, timeout_seconds=timeout_seconds, name="source"
+        )
+        self._connection.execute("use source")
+        files.content_key(self._connection, path)
+        self._path = path
+
+    def _look_in(self, databases: str) -> None:
+        self._databases = databases
+        self._connection.execute(f"set search_path = '{databases}'")
 
     def close(self) -> None:
         """Let go of everything."""
         self._connection.close()
+        self._remove()
+
+    def content_key(self) -> bytes:
+        """The secret of the hashes that stand for message content in this store."""
+        with self._as_it_was():
+            self._connection.execute("use source")
+            return files.content_key(self._connection, Path(self._file("source")))
 
     def append(self, rows: Sequence[SpanRow]) -> None:
         """Add spans."""
-        self.fill("spans", rows)
+        with tempfile.NamedTemporaryFile(dir=self.temporary) as file:
+            spool.write(file, rows)  # type: ignore[arg-type]
+            file.flush()
+            self.load(Path(file.name))
+
+    def load(self, file: Path) -> None:
+        """Add the spans of a spool file.
+
+        Raises:
+            StoreError: There is no room for them.
+        """
+        try:
+            self._connection.execute(
+                _load("insert_spooled_spans"),
+                {
+                    "file": str(file),
+                    "separator": spool.SEPARATOR,
+                    "quote": spool.QUOTE,
+                    "null": spool.NULL,
+                    "largest_line": max(file.stat().st_size, 1),
+                },
+            )
+        except duckdb.Error as error:
+            raise StoreError(
+                self._file("source"), f"cannot be written: {files.reason(error)}"
+            ) from error
+
+    def take_back(self, count: int) -> None:
+        """Remove the spans that were added last."""
+        self._connection.execute(_load("delete_last_spans"), {"count": count})
 
     def copy_from(self, path: Path, *, timeout_seconds: float = READ_TIMEOUT_SECONDS) -> int:
         """Add the spans of a store on disk, those that still wait beside it included.
@@ -45,6 +189,7 @@ class Store:
         before = self.count()
         path = files.located(path)
         with (
+            self._as_it_was(),
             files.attached(self._connection, path, read_only=True, timeout_seconds=timeout_seconds),
             files.transaction(self._connection),
         ):
@@ -52,24 +197,163 @@ class Store:
             spill.copy(self._connection, path)
         return self.count() - before
 
-    def save(self, path: Path, *, timeout_seconds: float = READ_TIMEOUT_SECONDS) -> None:
-        """Add all spans to a store on disk, all or none; it is made where there is none.
+    def save(self, path: Path, *, timeout_seconds: float = READ_TIMEOUT_SECONDS) -> int:
+        """Add the spans to a store on disk, all or none; it is made where there is none.
+
+        A span that the store has in just this form is not added again.
+
+        Returns:
+            How many spans were added.
 
         Raises:
             StoreError: It cannot be written, or was held for longer than the timeout.
         """
         path = files.located(path)
-        if files.create(self._connection, path, fill=_load("save_spans")):
+        count = self.count()
+        with self._as_it_was():
+            if self._publish(path) or files.create(
+                self._connection, path, fill=_load("save_spans")
+            ):
+                return count
+            with files.attached(
+                self._connection, path, read_only=False, timeout_seconds=timeout_seconds
+            ):
+                ((added,),) = self._connection.execute(_load("save_new_spans")).fetchall()
+        return int(added)
+
+    def write_parquet(self, folder: Path) -> Path:
+        """Write the spans to a Parquet file of our schema, whose name tells its content.
+
+        Args:
+            folder: Where the file goes; made where there is none. The same spans give the same
+                file, so writing them again adds nothing.
+
+        Raises:
+            StoreError: The folder cannot be written.
+        """
+        (name,) = self.row(_load("name_spans"))
+        made = folder / f"spans-{name}.parquet"
+        unfinished = self.temporary / made.name
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._connection.table("source.main.spans").write_parquet(
+                str(unfinished), compression="zstd"
+            )
+            unfinished.chmod(0o600)
+            shutil.move(unfinished, made)
+        except (OSError, duckdb.Error) as error:
+            raise StoreError(str(made), f"cannot be written: {files.reason(error)}") from error
+        return made
+
+    @contextmanager
+    def _as_it_was(self) -> Iterator[None]:
+        """Look for names where they were looked for before the block, which may look elsewhere."""
+        try:
+            yield
+        finally:
+            self._look_in(self._databases)
+
+    def _publish(self, path: Path) -> bool:
+        """Let the file of the source itself be the store, where that can be."""
+        if self._folder is None or path.exists():
+            return False
+        self._connection.execute("use memory")
+        self._connection.execute("detach source")
+        try:
+            with suppress(OSError):  # another file system: then it is copied
+                return files.publish(self._folder / "source", path)
+            return False
+        finally:
+            self._attach("source", self._file("source"), "read_only")
+
+    def make_once(self, made_by: Callable[[], str], make: Callable[[], None]) -> None:
+        """Make tables and views of the spans, unless those of an earlier run are kept.
+
+        Large stores on disk keep them in a file beside them, where its folder can be written.
+
+        Args:
+            made_by: Gives what changes whenever what is made of the same spans would.
+            make: Makes them, by statements on this store.
+        """
+        if self._path is None or self.count() < kept.FROM_SPANS:
+            self._make(make)
             return
-        with files.attached(
-            self._connection, path, read_only=False, timeout_seconds=timeout_seconds
-        ):
-            self._connection.execute(_load("save_spans"))
+        path, stamp = self._path, kept.stamp(self._path, made_by())
+        if self._attach_kept(path, stamp):
+            return
+        folder = None
+        with suppress(OSError):
+            folder = Path(tempfile.mkdtemp(prefix=".otelbudget-", dir=path.parent))
+        try:
+            self._replace_cache(_IN_MEMORY if folder is None else str(folder / "cache"))
+            self._make(make)
+            if folder is not None:
+                kept.write_stamp(self._connection, stamp)
+                self._replace_cache(_IN_MEMORY)
+                kept.publish(folder / "cache", kept.file(path))
+                self._attach_kept(path, stamp)
+        finally:
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _make(self, make: Callable[[], None]) -> None:
+        self._look_in(_MAKING)
+        try:
+            make()
+        finally:
+            self._look_in(_ANSWERING)
+
+    def _replace_cache(self, file: str, options: str = "read_write") -> None:
+        self._connection.execute("use memory")
+        self._connection.execute("detach cache")
+        self._attach("cache", file, options)
+        self._look_in(self._databases)
+
+    def _attach_kept(self, path: Path, stamp: str) -> bool:
+        """Take what an earlier run made of a store, where it is right."""
+        file = kept.file(path)
+        if not file.exists():
+            return False
+        try:
+            self._replace_cache(str(file), "read_only")
+        except duckdb.Error:  # another run is writing it, or it is damaged
+            self._attach("cache", _IN_MEMORY)
+            self._look_in(self._databases)
+            return False
+        if kept.has_stamp(self._connection, stamp):
+            self._kept = file
+            return True
+        self._replace_cache(_IN_MEMORY)
+        return False
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Tables made in the block stay for later runs, where the store keeps any.
+
+        Not where the question is about a part of the spans only, or where another run is reading
+        what is kept: then they are made for this one.
+        """
+        if self._kept is None or self.is_narrowed:
+            yield
+            return
+        try:
+            self._replace_cache(str(self._kept))
+        except duckdb.Error:
+            self._attach("cache", str(self._kept), "read_only")
+            self._look_in(self._databases)
+            yield
+            return
+        self._look_in(_MAKING)
+        try:
+            yield
+        finally:
+            self._databases = _ANSWERING
+            self._replace_cache(str(self._kept), "read_only")
 
     def count(self) -> int:
         """How many rows there are."""
-        row = self.row(_load("count_spans"))
-        return int(row[0])
+        (count,) = self.row(_load("count_spans"))
+        return int(count)
 
     def execute(self, statement: str, parameters: dict[str, Any] | None = None) -> None:
         """Run a statement that gives no rows."""
@@ -86,9 +370,13 @@ class Store:
         (row,) = self.rows(statement, parameters)
         return row
 
-    def batches(self, statement: str, size: int = 10_000) -> "RowBatches":
+    def batches(
+        self, statement: str, size: int = 10_000, parameters: dict[str, Any] | None = None
+    ) -> RowBatches:
         """The rows of a query in batches, while other statements run beside it."""
-        return RowBatches(files.cursor(self._connection), statement, size)
+        cursor = files.cursor(self._connection)
+        cursor.execute(f"set search_path = '{self._databases}'")
+        return RowBatches(cursor.execute(statement, parameters), size)
 
     def fill(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Add rows to a table."""
@@ -96,21 +384,3 @@ class Store:
             appender = self._connection.appender(table)
             appender.append_rows(rows)
             appender.flush()
-
-
-class RowBatches:
-    """Iterates over the rows of a query in batches of bounded size."""
-
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, statement: str, size: int) -> None:
-        self._cursor = cursor.execute(statement)
-        self._size = size
-
-    def __iter__(self) -> "RowBatches":
-        return self
-
-    def __next__(self) -> list[tuple[Any, ...]]:
-        rows = self._cursor.fetchmany(self._size)
-        if not rows:
-            self._cursor.close()
-            raise StopIteration
-        return rows

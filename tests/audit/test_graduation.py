@@ -11,7 +11,6 @@ from budget_audit.loading import Loaded
 from otelbudget.audit.graduation import Graduation, graduations, runs_needed, upper_bound
 from otelbudget.audit.judging import false_stops, judge
 from otelbudget.audit.recorded import recorded
-from otelbudget.audit.replay import replay
 from otelbudget.budgets.config import Budget, Budgets
 
 Make = Callable[..., Any]
@@ -65,8 +64,7 @@ def test_runs_needed_are_the_fewest_that_make_it_safe(lost: int, runs: int, need
 def graduated(loaded: Loaded, *budgets: Budget, success: tuple[str, str] | None = None) -> Any:
     of_all = Budgets(budgets)
     recording = recorded(loaded.store, loaded.book, budgets, of_all.unknown_model)
-    result = replay(recording, of_all)
-    return graduations(recording, of_all, result, judge(loaded.store, success))
+    return graduations(recording, of_all, judge(loaded.store, success))
 
 
 @pytest.fixture

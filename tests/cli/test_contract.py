@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,18 @@ from click.testing import CliRunner
 Call = Callable[..., Any]
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "sample_traces" / "traces.jsonl"
-COMMANDS = ["audit", "doctor", "gate", "import", "prices", "simulate", "suggest"]
+COMMANDS = [
+    "audit",
+    "diff",
+    "doctor",
+    "focus",
+    "gate",
+    "import",
+    "prices",
+    "simulate",
+    "suggest",
+    "trace",
+]
 
 MONEY = re.compile(r"(0|[1-9]\d*)\.\d{2}(\d*[1-9])?")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
@@ -300,7 +311,10 @@ def test_a_terminal_gets_colour_unless_no_color_is_set(
 
 
 WRONG_USAGE = {
-    "key": (["audit", "x", "--by", "model,colour"], "'colour' is no key; choose from model, "),
+    "key": (
+        ["audit", str(SAMPLE), "--by", "model,colour"],
+        "'colour' is no key; choose from model, ",
+    ),
     "no-source": (["audit"], "Missing argument 'SRC...'"),
     "kind": (["simulate", "x", "--limit", "usd=1"], "where KIND is cost_usd, tokens, input_"),
     "negative": (["simulate", "x", "--limit", "cost_usd=-1"], "allowed are 0 to 9223372"),
@@ -449,7 +463,7 @@ def test_an_interrupt_is_one_sentence(run: Call, monkeypatch: pytest.MonkeyPatch
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("budget_audit.loading.read_traces", interrupt)
+    monkeypatch.setattr("otelbudget.audit.sources.fill", interrupt)
 
     ran = run("audit", SAMPLE)
 
@@ -463,7 +477,7 @@ def test_an_interrupted_import_leaves_nothing(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("budget_audit.loading.read_traces", interrupt)
+    monkeypatch.setattr("otelbudget.audit.sources.fill", interrupt)
 
     assert run("import", SAMPLE, "--store", tmp_path / "new.duckdb").code == 1
     assert list(tmp_path.iterdir()) == []
@@ -475,3 +489,24 @@ def test_the_app_can_be_called_by_other_programs() -> None:
 
     assert result.exit_code == 0
     assert json.loads(result.stdout)["totals"]["list_cost_usd"] == "13.9511777"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--sweep", "cost_usd=0.001:2:40"],
+        ["--sweep", "calls=1:40:20"],
+        ["--sweep", "tokens=100:90000:30"],
+        ["--sweep", "cost_usd=0.01:1:9", "--success", "http.route=/w"],
+    ],
+    ids=["cost", "calls", "tokens", "success"],
+)
+def test_a_sweep_says_the_same_whether_the_database_or_this_program_answers(
+    run: Call, options: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_database = run("simulate", SAMPLE, *options, "--format", "json")
+    monkeypatch.setattr("budget_audit.sweeping.is_plain", lambda _: False)
+    by_program = run("simulate", SAMPLE, *options, "--format", "json")
+
+    assert by_database == by_program
+    assert by_database.json["sweep"][0]["calls_denied"] > 0

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import Element, fromstring
 
 import pytest
 
@@ -178,3 +179,63 @@ def test_seconds_are_written_as_seconds(simulate: Call, traces: Path) -> None:
 
     assert [row["limit"] for row in answer["limits"]] == ["1.5"]
     assert [row["limit"] for row in answer["sweep"]] == ["0.5", "2"]
+
+
+def _parsed(junit: Path) -> Element:
+    return fromstring(junit.read_text("utf-8"))  # noqa: S314 - our own
+
+
+def test_junit_has_a_test_case_for_each_budget_and_kind(
+    run: Call, traces: Path, budgets: Call, tmp_path: Path
+) -> None:
+    """The tenant acme used 300 tokens; the limits are 150 tokens and 5 calls."""
+    junit = tmp_path / "budgets.xml"
+
+    ran = run("gate", traces, "--budgets", budgets(max_tokens=150, max_calls=5), "--junit", junit)
+
+    suites = _parsed(junit)
+    assert ran.code == 3
+    assert (suites.tag, suites.attrib["tests"], suites.attrib["failures"]) == (
+        "testsuites",
+        "2",
+        "1",
+    )
+    tokens, calls = suites.iter("testcase")
+    assert (tokens.attrib["classname"], tokens.attrib["name"]) == ("budgets.tenant", "tokens")
+    failure = tokens.find("failure")
+    assert failure is not None
+    assert failure.attrib["message"] == (
+        "tenant.id acme: usage 300 tokens, limit 150 tokens; 1 call would have been refused"
+    )
+    assert (calls.attrib["name"], list(calls)) == ("calls", [])
+
+
+def test_junit_tells_of_audit_mode_and_skips_what_is_off(
+    run: Call, traces: Path, budgets: Call, tmp_path: Path
+) -> None:
+    junit = tmp_path / "budgets.xml"
+
+    for mode in ("audit", "off"):
+        ran = run("gate", traces, "--budgets", budgets(max_tokens=150, mode=mode), "--junit", junit)
+
+        assert ran.code == 0
+        [case] = _parsed(junit).iter("testcase")
+        assert case.find("failure") is None
+        if mode == "off":
+            assert case.find("skipped") is not None
+        else:
+            assert "usage 300 tokens, limit 150 tokens" in (case.findtext("system-out") or "")
+
+
+def test_junit_holds_names_that_xml_may_not(
+    run: Call, traces: Path, budgets: Call, tmp_path: Path
+) -> None:
+    """A tenant's id may hold control characters, brackets and quotes."""
+    text = traces.read_text().replace('"acme"', json.dumps('<a&b>"\x00\x1b\ufffe'))
+    traces.write_text(text)
+    junit = tmp_path / "budgets.xml"
+
+    run("gate", traces, "--budgets", budgets(max_tokens=150), "--junit", junit)
+
+    [case] = _parsed(junit).iter("testcase")
+    assert '<a&b>"' in case.findtext("failure", "")

@@ -224,7 +224,7 @@ def test_real_traces_are_replayed_as_by_brute_force(name: str, recorded_traces: 
         budgets = Budgets((budget_of([(LimitKind(kind), amount)]),), UnknownModel.ALLOW)
         result = replay(recording, budgets)
         document = simulations.document(
-            simulations.Simulation(result, budgets, recording.runs, (), None, (), None),
+            simulations.Simulation(result, budgets, "", (), None, (), None, (), None),
             input_facts(loaded.store),
             loaded.report,
         )

@@ -59,7 +59,7 @@ def test_totals_are_those_promised(by_model: Any, expected: Any) -> None:
 def test_failed_calls_and_repeated_usage_are_findings(by_model: Any, expected: Any) -> None:
     found = {finding["code"]: finding for finding in by_model["findings"]}
 
-    assert set(found) == {"failed_calls", "repeated_usage"}
+    assert set(found) == {"failed_calls", "repeated_usage", "cache_misses", "no_content"}
     assert found["failed_calls"]["count"] == expected["totals"]["failed_calls"]
     # One agent span for each of the 20 cached_prompt runs repeats what its calls used.
     assert found["repeated_usage"]["count"] == expected["by_workflow"]["cached_prompt"]["traces"]

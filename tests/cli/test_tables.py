@@ -305,7 +305,7 @@ def test_a_suggestion_is_written_to_standard_output(
 
 
 def test_too_few_runs_are_said_with_how_many_are_needed(run: Call, traces: Call) -> None:
-    assert "1 run, 45 needed" in run("suggest", traces(spans(1, 1, {}))).out
+    assert "1 of 45 runs needed" in run("suggest", traces(spans(1, 1, {}))).out
 
 
 def test_a_budgets_file_that_is_cut_off_is_one_sentence(run: Call, tmp_path: Path) -> None:

@@ -2,14 +2,17 @@
 
 import gzip
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from backports import zstd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from otelbudget.errors import TraceReadError
-from otelbudget.ingest import json_stream
+from otelbudget.ingest import ReadReport, read_traces
+from otelbudget.store.spans import Content
 
 MANY = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -115,10 +118,20 @@ def test_a_warning_names_file_and_line(read_bytes: Any) -> None:
         pytest.param(b"{}", "no trace format that is known: an empty object", id="empty object"),
         pytest.param(b'{"gen_ai.system": "x"}', "an object with 'gen_ai.system'", id="attributes"),
         pytest.param(b"\x00\x01\x02\x03", "is binary data", id="noise"),
-        pytest.param(b"\x28\xb5\x2f\xfd\x00", "zstd, which is not supported yet", id="zstd"),
-        pytest.param(b"\x0a\x80\x01\x0a\x10\x00", "OTLP protobuf, which is not", id="protobuf"),
-        pytest.param(b"\0\0\1\0\x0a\xfd\1\0", "OTLP protobuf, which is not", id="with length"),
-        pytest.param(b"PAR1\x15\x04", "Parquet file, which is not supported yet", id="Parquet"),
+        pytest.param(b"\x28\xb5\x2f\xfd\x00", "its zstd data has no end", id="zstd"),
+        pytest.param(zstd.compress(A)[:8] + b"\xff" * 99, "cannot be decompressed", id="bad zstd"),
+        pytest.param(
+            b"\x0a\x80\x01\x0a\x10\x00", "at byte 3: is cut off: the part", id="cut protobuf"
+        ),
+        pytest.param(
+            b"\0\0\1\0\x0a\xfd\1\x0a\0", "at byte 7: is cut off: the part", id="cut message"
+        ),
+        pytest.param(b"\0\0\0\x09{}", "cut off: the message that begins here has 2 of 9", id="cut"),
+        pytest.param(b"PAR1\x15\x04", "cannot be read as Parquet", id="cut Parquet"),
+        pytest.param(b"PK\x03\x04" + b"\0" * 40, "is a zip archive; unpack it first", id="zip"),
+        pytest.param('[{"a":1}]'.encode("utf-16-le"), "is UTF-16 text", id="UTF-16 without mark"),
+        pytest.param('[{"a":1}]'.encode("utf-16-be"), "is UTF-16 text", id="UTF-16 big endian"),
+        pytest.param(b"{\n  resource: {\n", "what Node's console printed", id="Node console"),
         pytest.param(b"12345678DUCK\x40\0", "is a DuckDB file", id="store"),
         pytest.param('{"a":1}'.encode("utf-16"), "is UTF-16 text", id="UTF-16"),
         pytest.param(gzip.compress(b""), "is empty", id="empty gzip"),
@@ -140,14 +153,69 @@ def test_where_nothing_can_be_read_one_sentence_says_why(
     assert "\n" not in str(raised.value)
 
 
-def test_a_document_above_the_limit_is_refused(
-    read_bytes: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("text", "code", "reason"),
+    [
+        pytest.param(
+            b'{"name": "' + b"x" * (1 << 22),
+            "too_large",
+            ":1: holds a JSON value above 1,000,000 bytes; split it, or raise the limit with "
+            "--max-bytes",
+            id="endless line",
+        ),
+        pytest.param(
+            gzip.compress(b'{"resourceSpans": [' + b" " * (1 << 23)),
+            "decompression_bomb",
+            "decompress it first, or raise the limit with --max-bytes",
+            id="gzip bomb",
+        ),
+        pytest.param(
+            zstd.compress(b'{"name": "' + b"x" * (1 << 23)),
+            "decompression_bomb",
+            "decompress it first, or raise the limit with --max-bytes",
+            id="zstd bomb",
+        ),
+        pytest.param(
+            b"\x1f\xff\xff\xff" + A,
+            "too_large",
+            "names a message of 536,870,911 bytes, above 1,000,000",
+            id="length of a message",
+        ),
+        pytest.param(
+            b"\0\0\x02\x90" + zstd.compress(b" " * (1 << 22)).ljust(0x290, b"\0"),
+            "decompression_bomb",
+            "decompress it first, or raise the limit with --max-bytes",
+            id="message that expands",
+        ),
+        pytest.param(
+            b"\x0a\xff\xff\xff\x7f\x0a\x10\x01",
+            "too_large",
+            "at byte 5: names a part of 268,435,455 bytes, above 1,000,000",
+            id="length in protobuf",
+        ),
+    ],
+)
+def test_what_is_larger_than_allowed_is_refused(
+    text: bytes, code: str, reason: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(json_stream, "MAX_DOCUMENT_BYTES", 1 << 21)
-    bomb = gzip.compress(b'{"resourceSpans": [' + b" " * (1 << 24))
+    path, report = tmp_path / "export", ReadReport()
+    path.write_bytes(text)
 
-    with pytest.raises(TraceReadError, match="holds a JSON value above 2097152 bytes; split it"):
-        read_bytes(bomb)
+    with pytest.raises(TraceReadError) as raised:
+        list(read_traces([str(path)], Content(b"k" * 16), report, max_bytes=1_000_000))
+
+    assert reason in str(raised.value)
+    assert report.warnings[0].code == code
+
+
+def test_spans_before_the_place_that_expands_too_far_are_kept(tmp_path: Path) -> None:
+    path, report = tmp_path / "export", ReadReport()
+    path.write_bytes(gzip.compress(A * 100 + b" " * (1 << 23)))
+
+    batches = list(read_traces([str(path)], Content(b"k" * 16), report, max_bytes=1_000_000))
+
+    assert sum(map(len, batches)) == report.spans == 100
+    assert [warning.code for warning in report.warnings] == ["decompression_bomb"]
 
 
 WHOLE = [
@@ -155,6 +223,7 @@ WHOLE = [
     b"[" + A.strip() + b"," + B.strip() + b"]",
     pretty("a") + pretty("b"),
     gzip.compress(A * 20 + B),
+    zstd.compress(A * 20 + B),
 ]
 
 

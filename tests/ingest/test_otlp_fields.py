@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from google.protobuf.descriptor import Descriptor  # type: ignore[import-untyped]  # has no stubs
-from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]  # has no stubs
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope, KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import (

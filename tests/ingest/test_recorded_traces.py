@@ -63,6 +63,7 @@ BASE = "00_base.json"
         ("02_duplicate_delivery.jsonl", 250, {}),
         ("03_truncated_last_line.jsonl", 124, {"truncated_line": 1}),
         ("06_gzip.jsonl.gz", 125, {}),
+        ("08_zstd.jsonl.zst", 125, {}),
         ("10_concatenated_pretty.json", 125, {}),
         ("12_enum_strings.json", 125, {}),
         ("13_base64_ids_batches.json", 125, {}),
@@ -84,7 +85,9 @@ def test_damaged_and_odd_inputs(
     assert read.codes() == codes
 
 
-@pytest.mark.parametrize("name", ["06_gzip.jsonl.gz", "13_base64_ids_batches.json"])
+@pytest.mark.parametrize(
+    "name", ["06_gzip.jsonl.gz", "08_zstd.jsonl.zst", "13_base64_ids_batches.json"]
+)
 def test_the_base_in_another_encoding_gives_the_same_rows(name: str, read_files: Any) -> None:
     base = read_files(TRACES / "bad" / BASE)
 
@@ -97,7 +100,6 @@ def test_the_base_in_another_encoding_gives_the_same_rows(name: str, read_files:
     ("name", "reason"),
     [
         ("04_truncated_midfile.json", "is cut off midway"),
-        ("08_zstd.jsonl.zst", "zstd, which is not supported yet"),
         ("26_html_error_page.json", "is HTML or XML, not traces"),
     ],
 )

@@ -11,8 +11,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from otelbudget.ingest import outline
-
 SHARED = settings(
     max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -156,6 +154,7 @@ WRITERS: dict[str, Callable[[list[Json]], bytes]] = {
         [{"resourceSpans": [group for export in exports for group in export["resourceSpans"]]}]
     ),
     "batches": lambda exports: lines([{"batches": export["resourceSpans"]} for export in exports]),
+    "result": lambda exports: lines([{"result": export} for export in exports]),
     "trace": lambda exports: lines([{"trace": export} for export in exports]),
     "snake case": changed(snake_key),
     "base64": changed(base64_id),
@@ -202,22 +201,3 @@ def test_hostile_strings_survive(export: Json, read_bytes: Any) -> None:
         given_keys = {pair["key"] for pair in span.get("attributes", [])}
 
         assert set(json.loads(row.attributes)) == given_keys
-
-
-def test_a_large_document_is_cut_without_a_difference(
-    read_bytes: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ids = [f"{number:016x}" for number in range(1, 2_500)]
-    spans = [
-        {"traceId": "a" * 32, "spanId": span_id, "name": "x", "startTimeUnixNano": "1"}
-        for span_id in ids
-    ]
-    part = {"scope": {"name": "lib"}, "schemaUrl": "https://scope", "spans": spans}
-    group = {"scopeSpans": [part, part], "schemaUrl": "https://resource"}
-    text = lines([{"resourceSpans": [group, group]}])
-    whole = read_bytes(text)
-
-    monkeypatch.setattr(outline, "MAX_UNCUT_BYTES", 0)
-
-    assert read_bytes(text).rows == whole.rows
-    assert len(whole.rows) == 4 * 2_499

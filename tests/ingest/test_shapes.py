@@ -330,6 +330,7 @@ def test_an_empty_parent_is_none(parent: str | None, read_bytes: Any) -> None:
         pytest.param("2021-12-20 11:33:20.000000001", 1_640_000_000_000_000_001, id="no zone"),
         pytest.param("2021-12-20T13:33:20+02:00", 1_640_000_000_000_000_000, id="zone"),
         pytest.param("2021-12-20T06:03:20-0530", 1_640_000_000_000_000_000, id="zone, west"),
+        pytest.param("2021-12-20 13:33:20+02", 1_640_000_000_000_000_000, id="zone, hours"),
         pytest.param("1640000000000000001", 1_640_000_000_000_000_001, id="digits"),
         pytest.param([1_640_000_000, 5], 1_640_000_000_000_000_005, id="hrtime"),
     ],

@@ -152,8 +152,10 @@ def test_batches_hold_5000_rows_and_progress_counts_bytes_and_spans(tmp_path: Pa
     )
 
     assert [len(batch) for batch in batches] == [5_000, 5_000, 2_000]
-    assert [spans for _, spans in seen] == [5_000, 10_000, 12_000]
-    assert seen[-1][0] == path.stat().st_size
+    assert seen == sorted(seen)
+    assert {spans for _, spans in seen} == {0, 5_000, 10_000, 12_000}
+    assert seen[0] == (path.stat().st_size, 0)
+    assert seen[-1] == (path.stat().st_size, 12_000)
     assert report.spans == 12_000
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from google.protobuf.descriptor import Descriptor  # type: ignore[import-untyped]  # has no stubs
+from google.protobuf.descriptor import Descriptor
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
@@ -151,5 +151,5 @@ def test_every_sql_file_opens_with_a_comment_and_takes_values_as_parameters(file
     text = file.read_text("utf-8")
 
     assert text.startswith("-- ")
-    assert "{" not in text
+    assert "{" not in text.replace("columns = {", "")
     assert text.count(";") == 0

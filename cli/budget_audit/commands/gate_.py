@@ -8,9 +8,10 @@ import click
 from budget_audit import loading, options, replaying
 from budget_audit.app import EXIT_GATE_FAILED
 from budget_audit.formats import gates
+from budget_audit.formats.junit import xml
 from budget_audit.formats.rows import flat
 from budget_audit.formats.values import counted
-from budget_audit.formats.write import Answer, write
+from budget_audit.formats.write import Answer, write, write_text
 from otelbudget.audit.gate import violations
 from otelbudget.audit.spend import input_facts
 from otelbudget.budgets.config import Budgets
@@ -25,6 +26,11 @@ from otelbudget.budgets.config import Budgets
     required=True,
     help="The budgets file.",
 )
+@click.option(
+    "--junit",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write JUnit XML to this file: a test case for each budget and kind of limit.",
+)
 @click.option("--config-only", is_flag=True, help="Check the budgets file and read no traces.")
 @options.success
 @options.prices
@@ -35,6 +41,7 @@ from otelbudget.budgets.config import Budgets
 def command(
     sources: Sequence[str],
     file: Path,
+    junit: Path | None,
     config_only: bool,
     success: tuple[str, str] | None,
     prices_file: Path | None,
@@ -54,6 +61,7 @@ def command(
     \b
     Example:
       budget-audit gate traces.jsonl --budgets budgets.yaml
+      budget-audit gate traces.jsonl --budgets budgets.yaml --junit budgets.xml
       budget-audit gate --config-only --budgets budgets.yaml
     """
     budgets = Budgets.from_yaml(file)
@@ -63,6 +71,7 @@ def command(
     if not sources:
         raise click.UsageError("give the traces to judge, or --config-only to check the file alone")
     loading.refuse_source(output, sources)
+    loading.refuse_source(None if junit is None else str(junit), sources)
     asked = replaying.Asked(budgets, None, where, since, until, success, has_tiers=True)
     found = replaying.load(sources, prices_file, asked)
     result = found.replay(budgets)
@@ -74,6 +83,8 @@ def command(
         format_=format_,
         output=output,
     )
+    if junit is not None:
+        write_text(xml(judged), str(junit))
     loading.warn(found.report, strict=strict)
     found.say_unused_tiers()
     if strict and found.nothing(result):

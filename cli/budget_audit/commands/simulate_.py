@@ -7,10 +7,12 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from budget_audit import loading, options, replaying
+from budget_audit import loading, options, replaying, supposing, sweeping
 from budget_audit.formats import simulations
 from budget_audit.formats.rows import flat
+from budget_audit.formats.tables import runs_counted
 from budget_audit.formats.write import Answer, write
+from otelbudget.audit.replay import OnStop
 from otelbudget.audit.spend import input_facts
 from otelbudget.audit.sweep import (
     MOST_BY_ENGINE,
@@ -19,6 +21,7 @@ from otelbudget.audit.sweep import (
     log_spaced,
     sweep,
 )
+from otelbudget.audit.whatif import WhatIf
 from otelbudget.budgets.config import Budget, Budgets, LimitKind
 from otelbudget.errors import BudgetConfigError
 from otelbudget.pricing.billing import UnknownModel
@@ -56,6 +59,8 @@ _Range = tuple[LimitKind, Decimal, Decimal, int]
     type=options.SweepRange(),
     help="Many limits of one kind, evenly spaced in the logarithm: cost_usd=0.05:2:40.",
 )
+@supposing.what_ifs
+@options.on_stop
 @options.success
 @options.prices
 @options.where
@@ -68,6 +73,8 @@ def command(
     scope: tuple[str, ...],
     file: Path | None,
     range_: _Range | None,
+    what_if: WhatIf,
+    on_stop: str,
     success: tuple[str, str] | None,
     prices_file: Path | None,
     where: tuple[tuple[str, str], ...],
@@ -80,7 +87,7 @@ def command(
     """Replay limits over recorded traces: what would they have stopped and saved.
 
     The engine is the one that enforces live. It is assumed that a run would have gone on as
-    recorded up to its stop. With --limit, a model without a known price counts nothing toward a
+    recorded up to its stop; --on-stop says what a stop ends. With --limit, a model without a known price counts nothing toward a
     money limit; a budgets file says what it counts.
 
     \b
@@ -89,32 +96,53 @@ def command(
       budget-audit simulate traces.jsonl --limit cost_usd=10 --scope tenant.id
       budget-audit simulate traces.jsonl --budgets budgets.yaml
       budget-audit simulate traces.jsonl --sweep cost_usd=0.05:2:40
+      budget-audit simulate traces.jsonl --limit cost_usd=0.50 --reprice gpt-4o=gpt-4o-mini
     """
     budgets, swept = _budgets(limits, scope, file, range_), _swept(scope, range_)
     loading.refuse_source(output, sources)
-    asked = replaying.Asked(budgets, swept, where, since, until, success, has_tiers=bool(file))
-    found = replaying.load(sources, prices_file, asked)
-    result, verdicts, report = found.replay(budgets), found.verdicts, found.report
+    asked = replaying.Asked(
+        budgets,
+        swept,
+        where,
+        since,
+        until,
+        success,
+        has_tiers=bool(file),
+        what_if=what_if,
+        on_stop=OnStop(on_stop),
+    )
+    loaded = loading.load(sources, loading.own_book(prices_file, budgets))
+    if range_ is not None and sweeping.is_for_database(loaded, asked, range_[0]):
+        simulation = sweeping.swept(loaded, asked, range_[0], log_spaced(*range_))
+    else:
+        found = replaying.of(loaded, asked)
+        simulation = _simulation(found, range_)
+        found.say_unused_tiers()
+    facts = input_facts(loaded.store)
+    document = simulations.document(simulation, facts, loaded.report)
+    rows = flat(document["sweep"] or simulations.stopped(simulation.replay))
+    write(Answer(simulations.table(simulation), document, rows), format_=format_, output=output)
+    loading.warn(loaded.report, strict=strict)
+
+
+def _simulation(found: replaying.Replayable, range_: _Range | None) -> simulations.Simulation:
+    """What the budgets, and the limits of the sweep, would have done."""
+    budgets, swept = found.asked.budgets, found.asked.swept
+    result = found.replay(budgets)
     points: Sequence[SweepPoint] = ()
     if range_ is not None and swept is not None:
-        _refuse_long(found, swept, range_)
-        points = sweep(
-            found.store, found.recording, swept, range_[0], log_spaced(*range_), verdicts
-        )
-    simulation = simulations.Simulation(
+        points = _points(found, swept, range_)
+    return simulations.Simulation(
         result,
         budgets,
-        found.recording.runs,
+        runs_counted(found.recording.runs),
         points,
         found.false_stops(result),
-        found.graduations(result) if file else (),
+        found.graduations() if found.asked.has_tiers else (),
         _enforced(found),
+        found.assumptions,
+        found.base(),
     )
-    document = simulations.document(simulation, input_facts(found.store), report)
-    rows = flat(document["sweep"] or simulations.stopped(result))
-    write(Answer(simulations.table(simulation), document, rows), format_=format_, output=output)
-    loading.warn(report, strict=strict)
-    found.say_unused_tiers()
 
 
 def _enforced(found: replaying.Replayable) -> simulations.Enforced | None:
@@ -123,10 +151,20 @@ def _enforced(found: replaying.Replayable) -> simulations.Enforced | None:
     return None if result is None else simulations.Enforced(result, found.false_stops(result))
 
 
+def _points(found: replaying.Replayable, swept: Budget, range_: _Range) -> Sequence[SweepPoint]:
+    """What each of the limits would have done."""
+    _refuse_long(found, swept, range_)
+    limits, on_stop = log_spaced(*range_), found.asked.on_stop
+    return sweep(
+        found.store, found.recording, swept, range_[0], limits, found.verdicts, on_stop=on_stop
+    )
+
+
 def _refuse_long(found: replaying.Replayable, swept: Budget, range_: _Range) -> None:
     """Refuse a sweep that the engine would have to answer limit by limit for too long."""
     kind, *_, count = range_
-    if count > MOST_BY_ENGINE and not is_without_feedback(found.recording, swept, kind):
+    asked = found.recording, swept, kind, found.asked.on_stop
+    if count > MOST_BY_ENGINE and not is_without_feedback(*asked):
         raise click.UsageError(
             f"--sweep of {count} limits on {kind} per {', '.join(swept.per or ())} needs a replay "
             f"for each; ask for {MOST_BY_ENGINE} at most"

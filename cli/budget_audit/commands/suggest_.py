@@ -6,23 +6,76 @@ from pathlib import Path
 import click
 
 from budget_audit import loading, options
-from budget_audit.formats import documents, tables
+from budget_audit.formats import suggestions as formats
 from budget_audit.formats.budgets_yaml import budgets_yaml, is_suggested
-from budget_audit.formats.rows import flat
 from budget_audit.formats.write import Answer, write
+from otelbudget.audit.keys import UnknownKeyError
+from otelbudget.audit.runs_of_workflows import DEFAULT_BY, KINDS, parse_by
 from otelbudget.audit.select import keep_scopes, keep_where
 from otelbudget.audit.spend import input_facts
 from otelbudget.audit.suggest import DEFAULT_COVERS, suggest
+from otelbudget.budgets.config import LimitKind
+
+
+class By(click.ParamType[tuple[str, ...]]):
+    """Keys that tell workflows apart, joined by commas."""
+
+    name = "KEY,..."
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Parse the text."""
+        try:
+            return parse_by(str(value))
+        except UnknownKeyError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Kinds(click.ParamType[tuple[LimitKind, ...]]):
+    """Kinds of limits, joined by commas."""
+
+    name = "KIND,..."
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[LimitKind, ...]:
+        """Parse the text."""
+        names = tuple(dict.fromkeys(part.strip() for part in str(value).split(",")))
+        wrong = [name for name in names if name not in KINDS]
+        if wrong:
+            self.fail(f"{wrong[0]!r} is no kind; choose from {', '.join(KINDS)}", param, ctx)
+        return tuple(map(LimitKind, names))
 
 
 @click.command("suggest")
 @options.sources
 @click.option(
+    "--by",
+    type=By(),
+    default=",".join(DEFAULT_BY),
+    show_default=True,
+    help="What tells workflows apart: workflow (name of the root span), agent (that the root span "
+    "names), or other keys of `audit --by`, of a run's first call.",
+)
+@click.option(
     "--covers",
     type=click.FloatRange(0.5, 0.999),
     default=DEFAULT_COVERS,
     show_default=True,
-    help="Share of a workflow's runs that its limit should let through.",
+    help="Share of a workflow's runs that its limits should let through, all of them together.",
+)
+@click.option(
+    "--kinds",
+    type=Kinds(),
+    default=",".join(KINDS),
+    show_default=True,
+    help="What to limit, the most wanted first; each more needs more runs.",
+)
+@click.option(
+    "--tiers",
+    type=click.IntRange(min=1),
+    help="Let workflows share so many tiers at most; else those that need about the same share one.",
 )
 @options.prices
 @options.where
@@ -38,7 +91,10 @@ from otelbudget.audit.suggest import DEFAULT_COVERS, suggest
 @options.strict
 def command(
     sources: Sequence[str],
+    by: tuple[str, ...],
     covers: float,
+    kinds: tuple[LimitKind, ...],
+    tiers: int | None,
     prices_file: Path | None,
     where: tuple[tuple[str, str], ...],
     since: int | None,
@@ -49,9 +105,9 @@ def command(
 ) -> None:
     """Suggest a limit per workflow from what its runs needed.
 
-    A workflow is the name of the root span, with the agent it names. A limit bounds what the wanted
-    share of runs needs with 90 % confidence, by order statistics; where the runs are too few there
-    is no limit. Suspected runaways are left out and counted.
+    A workflow is the name of the root span, with the agent it names. Its limits let the wanted
+    share of runs through with 90 % confidence, by order statistics; where the runs are too few there
+    is no limit. Suspected runaways are left out and listed.
 
     \b
     Example:
@@ -64,11 +120,16 @@ def command(
     store, report, _ = loading.load(sources, loading.own_book(prices_file))
     keep_where(store, where)
     keep_scopes(store, since, until)
-    suggestions = suggest(store, covers=covers)
+    try:
+        found = suggest(
+            store, covers=covers, by=by, kinds=kinds, tier_count=tiers, since=since, until=until
+        )
+    except UnknownKeyError as error:
+        raise click.BadParameter(str(error), param_hint="--by") from error
     facts = input_facts(store)
-    text = budgets_yaml(suggestions, facts, covers)
-    document = documents.suggest(suggestions, facts, report, covers=covers, budgets_yaml=text)
-    answer = Answer(tables.suggest(suggestions, covers), document, flat(document["groups"]))
+    text = budgets_yaml(found, facts)
+    document = formats.document(found, facts, report, text)
+    answer = Answer(formats.table(found), document, formats.rows(document["groups"]))
     if is_budgets:
         _write_budgets(str(output), text)
     if not is_budgets or output != "-":

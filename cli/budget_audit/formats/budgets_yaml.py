@@ -1,44 +1,51 @@
 """A budgets file from suggestions, with the evidence in comments."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import yaml
 
-from budget_audit.formats.values import counted, day, money
+from budget_audit.formats.suggestions import interval, left_out, notes, share
+from budget_audit.formats.values import amount, counted, day
+from otelbudget.audit.runs_of_workflows import KINDS
 from otelbudget.audit.spend import InputFacts
-from otelbudget.audit.suggest import Suggestion, rounded_up
+from otelbudget.audit.suggest import Suggestion, Suggestions, rounded_up
+from otelbudget.audit.tiers import Tier
+from otelbudget.budgets.config import LimitKind
 
 _MAX_COMMENT = 200
 _FIRST = "# Suggested from traces of "
-_TIERS = (
-    "# A run asks for its tier: otelbudget.run(tier=...), or otelbudget.tier on a span when it "
-    "starts."
-)
 
 
-def budgets_yaml(suggestions: Sequence[Suggestion], facts: InputFacts, covers: float) -> str:
+def budgets_yaml(suggestions: Suggestions, facts: InputFacts) -> str:
     """The text of a budgets file; it holds at least one budget, or "" where nothing is known.
 
     A tier applies to the runs that ask for it by name when they are opened, or on a span when it
     starts. The budget "per-run" applies to every trace and lies above all of them.
     """
-    highest = max((_ceiling(each) for each in suggestions), default=0)
-    if not highest:
+    ceilings = ((kind, _ceiling(suggestions, kind)) for kind in KINDS)
+    kind, highest = next(((kind, most) for kind, most in ceilings if most), (None, 0))
+    if kind is None:
         return ""
     lines = [
         f"{_FIRST}{day(facts.period_start)} to {day(facts.period_end)} (UTC).",
         "# Delete the line above to keep suggest from writing over this file.",
-        f"# A tier lets {covers:.0%} of its workflow's runs through, with 90 % confidence.",
-        _TIERS,
+        "#",
+        f"# The limits of a tier together let {share(suggestions.covers)} of each workflow's runs",
+        "# through, with 90 % confidence. A run asks for its tier: otelbudget.run(tier=...), or",
+        "# otelbudget.tier on a span when it starts.",
         "version: 1",
         "budgets:",
         "  # Every run: the highest limit or dearest run below; runaways left out.",
         "  per-run:",
         "    per: trace",
-        f"    max_cost_usd: {money(highest)}",
+        _limit(kind, highest),
     ]
-    for each in suggestions:
-        lines += _tier(each)
+    for tier in suggestions.tiers:
+        lines += _tier(tier, suggestions)
+    without = [each for each in suggestions.workflows if each.tier is None]
+    if without:
+        lines += ["", "  # Without limits:"]
+        lines += [f"  # {_comment(each.name)}: {_why_not(each)}" for each in without]
     return "\n".join(lines) + "\n"
 
 
@@ -47,30 +54,51 @@ def is_suggested(text: str) -> bool:
     return text.startswith(_FIRST)
 
 
-def _ceiling(suggestion: Suggestion) -> int:
-    return max(suggestion.limit_pusd or 0, rounded_up(suggestion.highest_pusd or 0))
+def _ceiling(suggestions: Suggestions, kind: LimitKind) -> int:
+    limits = (tier.limits.get(kind, 0) for tier in suggestions.tiers)
+    highest = (rounded_up(each.highest.get(kind, 0)) for each in suggestions.workflows)
+    return max((*limits, *highest), default=0)
 
 
-def _tier(suggestion: Suggestion) -> list[str]:
-    name = _comment(suggestion.workflow)
-    left_out = ", ".join(f"{len(part.trace_ids):,} {part.reason}" for part in suggestion.left_out)
-    aside = f"; left out: {left_out}" if left_out else ""
-    if suggestion.limit_pusd is None or suggestion.interval_pusd is None:
-        return [f"  # {name}: no limit, {suggestion.why_not}{aside}"]
-    lower, upper = suggestion.interval_pusd
+def _tier(tier: Tier, suggestions: Suggestions) -> list[str]:
+    lines = [""]
+    for place in tier.members:
+        lines += _evidence(suggestions.workflows[place], suggestions.covers)
+    if len(tier.members) > 1:
+        lines.append(
+            f"  # {counted(len(tier.members), 'workflow')}, the highest limit of each kind:"
+        )
+    limits = (_limit(kind, limit) for kind, limit in tier.limits.items())
+    return [*lines, f"  {_key(tier.name)}:", *limits]
+
+
+def _evidence(suggestion: Suggestion, covers: float) -> Iterable[str]:
+    yield f"  # {_comment(suggestion.name)}"
+    runs = counted(suggestion.eligible, "run")
+    yield f"  #   {suggestion.covered:,} of {runs} stay within the limits{_aside(suggestion)}"
+    for kind, suggested in suggestion.limits.items():
+        ends = interval(kind, suggested.interval)
+        yield f"  #   {kind}: {share(covers)} of runs need at most {ends} (90 % interval)"
     holdout = suggestion.holdout
-    checked = (
-        f"; fitted on the earlier 70 %, it stops {holdout.stopped:,} of "
-        f"{counted(holdout.scopes, 'later run')}"
-        if holdout is not None and holdout.scopes
-        else ""
-    )
-    interval = f"90 % interval {money(lower)} to {money(upper)} USD"
-    return [
-        f"  # {name}: {counted(suggestion.eligible, 'run')}, {interval}{checked}{aside}",
-        f"  {_key(suggestion.tier or suggestion.workflow)}:",
-        f"    max_cost_usd: {money(suggestion.limit_pusd)}",
-    ]
+    if holdout is not None and holdout.scopes:
+        yield (
+            f"  #   fitted on the earlier 70 %, they stop {holdout.stopped:,} of "
+            f"{counted(holdout.scopes, 'later run')}"
+        )
+    yield from (f"  #   {note}" for note in notes(suggestion))
+
+
+def _aside(suggestion: Suggestion) -> str:
+    aside = left_out(suggestion)
+    return f"; left out: {aside}" if aside else ""
+
+
+def _why_not(suggestion: Suggestion) -> str:
+    return f"{suggestion.why_not}{_aside(suggestion)}"
+
+
+def _limit(kind: LimitKind, limit: int) -> str:
+    return f"    max_{kind}: {amount(kind, limit)}"
 
 
 def _comment(text: str) -> str:

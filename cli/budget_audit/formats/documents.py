@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from budget_audit.formats.values import decimal_money, money, optional_money, time
+from budget_audit.formats.values import decimal_money, optional_money, time
 from otelbudget.audit.findings import Finding
 from otelbudget.audit.spend import InputFacts, Spend, Totals
-from otelbudget.audit.suggest import CONFIDENCE, Holdout, Suggestion
 from otelbudget.ingest import ReadReport
 from otelbudget.pricing.book import PriceBook
 
@@ -15,11 +14,10 @@ MAX_ROWS = 100
 
 def audit(spend: Spend, report: ReadReport, book: PriceBook) -> dict[str, Any]:
     """The object of `budget-audit audit --format json`."""
-    groups = audit_groups(spend)
     return {
         "schema": "otelbudget.audit/1",
         "period": period(spend.input),
-        "timezone": "UTC",
+        "timezone": spend.timezone,
         "input": input_(spend.input, report),
         "prices": {
             "source": book.source,
@@ -36,43 +34,33 @@ def audit(spend: Spend, report: ReadReport, book: PriceBook) -> dict[str, Any]:
             ],
         },
         "totals": _totals(spend.totals),
-        "groups": groups[:MAX_ROWS],
-        "left_off": left_off(groups),
+        "groups": audit_groups(spend)[:MAX_ROWS],
+        "left_off": max(spend.groups_count - MAX_ROWS, 0),
         "findings": [_finding(finding) for finding in spend.findings],
     }
 
 
 def audit_groups(spend: Spend) -> list[dict[str, Any]]:
-    """Every group of an audit, the dearest first."""
+    """The groups of an audit, the dearest first."""
     return [{"key": group.key, **_totals(group.totals)} for group in spend.groups]
 
 
-def import_(report: ReadReport, facts: InputFacts, store: str) -> dict[str, Any]:
-    """The object of `budget-audit import --format json`."""
+def import_(report: ReadReport, facts: InputFacts, to: Sequence[str], added: int) -> dict[str, Any]:
+    """The object of `budget-audit import --format json`.
+
+    Args:
+        report: What reading found.
+        facts: What was read.
+        to: The files written, the store first.
+        added: Spans that were not in the store in just this form.
+    """
     return {
         "schema": "otelbudget.import/1",
-        "store": store,
+        "store": to[0],
+        "written": list(to),
+        "added": added,
         "period": period(facts),
         "input": input_(facts, report),
-    }
-
-
-def suggest(
-    suggestions: Sequence[Suggestion],
-    facts: InputFacts,
-    report: ReadReport,
-    *,
-    covers: float,
-    budgets_yaml: str,
-) -> dict[str, Any]:
-    """The object of `budget-audit suggest --format json`."""
-    return {
-        "schema": "otelbudget.suggest/1",
-        "period": period(facts),
-        "input": input_(facts, report),
-        "confidence": CONFIDENCE,
-        "groups": [_suggestion(suggestion, covers) for suggestion in suggestions],
-        "budgets_yaml": budgets_yaml,
     }
 
 
@@ -137,37 +125,4 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "count": finding.count,
         "amount_usd": optional_money(finding.amount_pusd),
         "trace_ids": list(finding.trace_ids),
-    }
-
-
-def _suggestion(suggestion: Suggestion, covers: float) -> dict[str, Any]:
-    limits = {}
-    if suggestion.limit_pusd is not None and suggestion.interval_pusd is not None:
-        lower, upper = suggestion.interval_pusd
-        limits["cost_usd"] = {
-            "limit": money(suggestion.limit_pusd),
-            "interval": [money(lower), money(upper)],
-        }
-    holdout = suggestion.holdout or Holdout(0, 0, 0, has_drifted=False)
-    return {
-        "key": {"workflow": suggestion.workflow, "agent": suggestion.agent or None},
-        "eligible": suggestion.eligible,
-        "left_out": [
-            {
-                "reason": part.reason,
-                "count": len(part.trace_ids),
-                "trace_ids": list(part.trace_ids[:20]),
-            }
-            for part in suggestion.left_out
-        ],
-        "tier": suggestion.tier,
-        "why_not": suggestion.why_not,
-        "limits": limits,
-        "covers": covers,
-        "holdout": {
-            "scopes": holdout.scopes,
-            "stopped": holdout.stopped,
-            "avoided_usd": money(holdout.avoided_pusd),
-            "drift": holdout.has_drifted,
-        },
     }

@@ -1,6 +1,6 @@
 """What a simulation and a gate found, as their JSON objects and as tables for people."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from rich.console import Group, RenderableType
@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from budget_audit.formats.documents import MAX_ROWS, input_, left_off, period
-from budget_audit.formats.tables import add_budgets, more, percent, runs_counted, titled_table
+from budget_audit.formats.tables import add_budgets, more, percent, titled_table
 from budget_audit.formats.values import (
     amount,
     counted,
@@ -21,7 +21,7 @@ from budget_audit.formats.values import (
     time,
 )
 from otelbudget.audit.graduation import Graduation
-from otelbudget.audit.outcomes import LimitOutcome, Replay, Run
+from otelbudget.audit.outcomes import LimitOutcome, Replay
 from otelbudget.audit.spend import InputFacts
 from otelbudget.audit.sweep import SweepPoint
 from otelbudget.budgets.config import Budget, Budgets, LimitKind, Mode
@@ -52,20 +52,24 @@ class Simulation(NamedTuple):
     Attributes:
         replay: What the budgets would have done.
         budgets: The budgets.
-        runs: All runs with a call, whether a budget counts it or not.
+        runs: How many runs have a call, whether a budget counts it or not, in words.
         sweep: What each of many limits would have done.
         false_stops: Stopped runs that were good, None where no run can be judged.
         graduations: Whether enforcing each budget is safe.
         enforced: The same if budgets in audit mode enforced, None where none is in it.
+        assumptions: What the answer takes to be true, one sentence each.
+        base: What the budgets would have done to the calls as they were; None without a what-if.
     """
 
     replay: Replay
     budgets: Budgets
-    runs: Collection[Run]
+    runs: str
     sweep: Sequence[SweepPoint]
     false_stops: int | None
     graduations: Sequence[Graduation]
     enforced: Enforced | None
+    assumptions: Sequence[str]
+    base: Replay | None
 
 
 def document(found: Simulation, facts: InputFacts, report: ReadReport) -> dict[str, Any]:
@@ -99,7 +103,9 @@ def document(found: Simulation, facts: InputFacts, report: ReadReport) -> dict[s
             "runs_stopped": len(replay.runs_stopped),
             "false_stops": found.false_stops,
             "if_enforced": _if_enforced(found.enforced),
+            "as_recorded": _as_recorded(found.base),
         },
+        "assumptions": list(found.assumptions),
         "limits": [_limit(limit) for limit in replay.limits],
         "stopped": rows[:MAX_ROWS],
         "left_off": left_off(rows),
@@ -132,8 +138,9 @@ def table(found: Simulation) -> RenderableType:
     """What limits would have done: a headline, each limit, the stopped scopes, the sweep."""
     replay = found.replay
     if not replay.limits:
-        return _sweep(found.sweep)
+        return Group(*_supposed(found), _sweep(found.sweep))
     parts: list[RenderableType] = [
+        *_supposed(found),
         _headline(found),
         *_judged(found),
         "",
@@ -158,6 +165,21 @@ def _if_enforced(enforced: Enforced | None) -> dict[str, Any] | None:
         "tool_calls_denied": replay.tool_calls_denied,
         "runs_stopped": len(replay.runs_stopped),
         "false_stops": enforced.false_stops,
+    }
+
+
+def _as_recorded(base: Replay | None) -> dict[str, Any] | None:
+    """The same totals without the what-ifs."""
+    if base is None:
+        return None
+    return {
+        "scopes_reached": base.scopes_reached,
+        "scopes_stopped": base.scopes_stopped,
+        "calls_denied": base.calls_denied,
+        "spent_usd": money(base.spent_pusd),
+        "avoided_usd": money(base.avoided_pusd),
+        "estimated_usd": money(base.estimated_pusd),
+        "runs_stopped": len(base.runs_stopped),
     }
 
 
@@ -210,13 +232,32 @@ def _headline(found: Simulation) -> Text:
     share = f" ({percent(replay.avoided_pusd, total)})" if total else ""
     tools = counted(replay.tool_calls_denied, "tool call") + " refused, "
     return Text.assemble(
-        f"{len(replay.runs_stopped):,} of {runs_counted(found.runs)} with model calls would have "
+        f"{len(replay.runs_stopped):,} of {found.runs} with model calls would have "
         f"been stopped, {replay.calls_denied:,} of {counted(replay.calls, 'call')} refused",
         _more_if_enforced(found),
         tools if replay.tool_calls_denied else "",
         (f"{short_money(replay.avoided_pusd)} avoided", "bold"),
         f" of {short_money(total)}{share}",
     )
+
+
+def _supposed(found: Simulation) -> list[RenderableType]:
+    """What the calls would have cost, beside what they did, and what that takes to be true."""
+    if found.base is None:
+        return []
+    before = found.base.spent_pusd + found.base.avoided_pusd
+    after = found.replay.spent_pusd + found.replay.avoided_pusd
+    change = f" ({100 * (after - before) / before:+.0f} %)" if before else ""
+    headline = Text.assemble(
+        "What if: all calls cost ",
+        (short_money(after), "bold"),
+        f" instead of {short_money(before)}{change}; ",
+        f"{len(found.replay.runs_stopped):,} runs are stopped instead of "
+        f"{len(found.base.runs_stopped):,}"
+        if found.replay.limits
+        else "no limit is replayed",
+    )
+    return [headline, *(Text(each, style="dim") for each in found.assumptions), ""]
 
 
 def _more_if_enforced(found: Simulation) -> str:
@@ -314,11 +355,22 @@ def _judged(found: Simulation) -> list[RenderableType]:
     lines = []
     if found.replay.runs_stopped:
         lines.append(_lost("the stopped runs", found.false_stops))
+    is_one_limit = len(found.replay.limits) == 1 == len(found.budgets.budgets)
+    per = found.budgets.budgets[0].per if is_one_limit else None
+    if found.false_stops and not found.sweep and per is not None:
+        lines.append(_curve(found.replay.limits[0], per))
     enforced = found.enforced
     if enforced is not None and len(enforced.replay.runs_stopped) > len(found.replay.runs_stopped):
         stopped_then = counted(len(enforced.replay.runs_stopped), "run")
         lines.append(_lost(f"the {stopped_then} stopped then", enforced.false_stops))
     return [Text(line, style="dim") for line in lines]
+
+
+def _curve(limit: LimitOutcome, per: Sequence[str]) -> str:
+    """How to see what other limits would stop."""
+    lowest, highest = (amount(limit.kind, factor * limit.limit) for factor in (1, 10))
+    scope = "" if per == (TRACE,) else f" --scope {','.join(per)}"
+    return f"What larger limits would lose: --sweep {limit.kind}={lowest}:{highest}:10{scope}"
 
 
 def _lost(runs: str, false_stops: int | None) -> str:

@@ -6,20 +6,22 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from budget_audit.formats.values import counted, day, money, short_money
+from budget_audit.formats.values import counted, day, short_money
 from otelbudget.audit.findings import Finding
+from otelbudget.audit.keys import TIMES
 from otelbudget.audit.outcomes import Run
+from otelbudget.audit.spend import Group as SpendGroup
 from otelbudget.audit.spend import InputFacts, PricedShare, Spend, Totals
-from otelbudget.audit.suggest import Suggestion
 from otelbudget.budgets.scopes import TRACE
 from otelbudget.ingest import ReadReport
 
 MAX_ROWS = 25
+MAX_DAYS = 100
 _WHOLE = 20
 
 
-def audit(spend: Spend, by: Sequence[str]) -> RenderableType:
-    """What was spent: a headline, a table by key, what the numbers leave out."""
+def audit(spend: Spend, by: Sequence[str], beside: Iterable[RenderableType] = ()) -> RenderableType:
+    """What was spent: a headline, a table by key, what was asked beside, what the numbers leave out."""
     totals = spend.totals
     headline = Text.assemble(
         (short_money(totals.list_cost_pusd), "bold"),
@@ -30,59 +32,37 @@ def audit(spend: Spend, by: Sequence[str]) -> RenderableType:
     table = titled_table(*by, title=f"Spend by {', '.join(by)}")
     for name in ("calls", "input", "cached", "output", "list cost", "share"):
         table.add_column(name, justify="right", no_wrap=True)
-    for group in spend.groups[:MAX_ROWS]:
+    shown = MAX_DAYS if set(by) <= {*TIMES} else MAX_ROWS
+    for group in _in_order(spend.groups[:shown], by):
         table.add_row(*group.key.values(), *_sums(group.totals, totals))
     return Group(
         headline,
         "",
         table,
-        *more(spend.groups, MAX_ROWS),
+        *more_rows(spend.groups_count - shown),
+        *beside,
         *_findings(spend.findings),
         *_sureness(spend.confidence),
     )
 
 
-def import_(report: ReadReport, facts: InputFacts, store: str) -> RenderableType:
-    """What was imported."""
+def _in_order(groups: Sequence[SpendGroup], by: Sequence[str]) -> Sequence[SpendGroup]:
+    """Days and the like by time, all else the dearest first."""
+    times = [key for key in by if key in TIMES]
+    return sorted(groups, key=lambda group: [group.key[key] for key in times])
+
+
+def import_(report: ReadReport, facts: InputFacts, to: Sequence[str], added: int) -> RenderableType:
+    """What was imported; `documents.import_` says what is given."""
     duplicates = facts.deliveries - facts.distinct_spans
     formats = ", ".join(f"{count} {name}" for name, count in report.formats.items())
     return Text.assemble(
         (counted(report.spans, "span"), "bold"),
         f" of {counted(facts.traces, 'trace')} from {counted(report.files, 'file')} ({formats})",
-        f" into {store}",
+        f" into {' and '.join(to)}",
         f"; {duplicates:,} were delivered twice and count once" if duplicates else "",
+        f"; {report.spans - added:,} were there already" if added < report.spans else "",
     )
-
-
-def suggest(suggestions: Sequence[Suggestion], covers: float) -> RenderableType:
-    """A limit per workflow, or why there is none."""
-    share = f"{100 * covers:g} %"
-    title = f"Limits that let {share} of a workflow's runs through, with 90 % confidence"
-    table = titled_table("workflow", title=title)
-    for name in ("runs", "limit", "90 % interval"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("stopped later")
-    for each in suggestions:
-        limit, interval = each.why_not or "", ""
-        if each.limit_pusd is not None and each.interval_pusd is not None:
-            limit = f"{money(each.limit_pusd)} USD"
-            interval = " to ".join(short_money(end) for end in each.interval_pusd)
-        table.add_row(
-            each.workflow,
-            f"{each.eligible:,}",
-            Text(limit, style="bold" if each.limit_pusd is not None else "dim"),
-            interval,
-            _holdout(each),
-        )
-    notes = [
-        Text(f"{each.workflow}: left out {len(part.trace_ids)} ({part.reason})", style="dim")
-        for each in suggestions
-        for part in each.left_out
-    ]
-    if any(each.limit_pusd is not None for each in suggestions):
-        text = "A limit is rounded up to three digits; the interval is that of the wanted share."
-        notes.append(Text(text, style="dim"))
-    return Group(table, *notes)
 
 
 def titled_table(*names: str, title: str) -> Table:
@@ -113,7 +93,7 @@ def _sums(totals: Totals, whole: Totals) -> tuple[str, ...]:
 
 def _findings(findings: Iterable[Finding]) -> list[RenderableType]:
     lines = Table.grid(padding=(0, 1, 0, 0))
-    for finding in findings:
+    for finding in sorted(findings, key=lambda each: each.severity != "warn"):
         is_warning = finding.severity == "warn"
         mark = Text("!" if is_warning else "-", style="yellow" if is_warning else "dim")
         example = f" (e.g. trace {finding.trace_ids[0]})" if finding.trace_ids else ""
@@ -134,17 +114,13 @@ def _sureness(shares: Sequence[PricedShare]) -> list[RenderableType]:
     return ["", Text(f"Prices, by calls: {', '.join(parts)}", style="dim")]
 
 
-def _holdout(suggestion: Suggestion) -> str:
-    holdout = suggestion.holdout
-    if holdout is None or not holdout.scopes:
-        return ""
-    drift = ", needs have risen" if holdout.has_drifted else ""
-    return f"{holdout.stopped} of {holdout.scopes}{drift}"
-
-
 def more(rows: Sequence[object], shown: int) -> list[RenderableType]:
     """How many rows are not shown, if any."""
-    left = len(rows) - shown
+    return more_rows(len(rows) - shown)
+
+
+def more_rows(left: int) -> list[RenderableType]:
+    """How many rows are not shown, if any."""
     return [Text(f"… and {left:,} more (--format json or csv)", style="dim")] if left > 0 else []
 
 

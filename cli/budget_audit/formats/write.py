@@ -34,7 +34,15 @@ def write(answer: Answer, *, format_: str, output: str) -> None:
     Raises:
         click.FileError: The file cannot be written.
     """
-    text = _text(answer, format_, is_terminal=output == "-")
+    write_text(_text(answer, format_, is_terminal=output == "-"), output)
+
+
+def write_text(text: str, output: str) -> None:
+    """Write text to standard output ("-") or to a file.
+
+    Raises:
+        click.FileError: The file cannot be written.
+    """
     if output == "-":
         click.echo(text, nl=False, color=_has_color())
         return
@@ -51,12 +59,13 @@ def _text(answer: Answer, format_: str, *, is_terminal: bool) -> str:
                 msgspec.json.format(msgspec.json.encode(answer.document), indent=2).decode() + "\n"
             )
         case "csv":
-            return _csv(answer.rows)
+            return csv_text(answer.rows)
         case _:
             return _render(answer.table, has_color=is_terminal and _has_color())
 
 
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as CSV with a header; all have the same keys."""
     text = io.StringIO()
     if rows:
         writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")

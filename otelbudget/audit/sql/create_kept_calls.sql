@@ -1,4 +1,2 @@
--- The model calls that are asked about: call_row.
-create or replace table kept_calls (
-    call_row bigint
-)
+-- The calls that are asked about.
+create or replace table kept_calls (call_row bigint)

@@ -1,18 +1,22 @@
 -- P of every call for money and tokens: what the scope's other calls that had ended by its start add
--- up to. One row per call: scope_id, good_run_id, known_before, amount, list_cost_pusd, is_spared.
-create or replace table known_before as
+-- up to, at most 2^63 - 1, which is above every limit. One row per call: scope_id, good_run_id,
+-- known_before, amount, list_cost_pusd, is_spared. A template: $known_before.
+create table $known_before as
 select
     scope_id,
     good_run_id,
-    coalesce(
-        sum(amount) over (
-            partition by scope_id
-            order by end_time_unix_nano
-            range between unbounded preceding
-                and (end_time_unix_nano - start_time_unix_nano) preceding
+    least(
+        coalesce(
+            sum(amount) over (
+                partition by scope_id
+                order by end_time_unix_nano
+                range between unbounded preceding
+                    and (end_time_unix_nano - start_time_unix_nano) preceding
+            ),
+            0
         ),
-        0
-    )::hugeint as known_before,
+        9223372036854775807
+    )::bigint as known_before,
     amount,
     list_cost_pusd,
     is_spared

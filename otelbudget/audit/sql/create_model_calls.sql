@@ -2,33 +2,45 @@
 -- own, else the nearest ancestor's), the workflow (name of the trace's root span), and the attributes of
 -- its gate's event as JSON (told; null where a span tells of it).
 create or replace table model_calls as
-with recursive climb as (
+with recursive nodes as materialized (
     select
-        reported.span_row as leaf_row,
+        link.span_row,
         link.parent_row,
-        named.agent,
-        0 as depth
-    from (
-        select distinct span_row
-        from reported_calls
-        where call_row in (select counted.call_row from counted_calls as counted)
-    ) as reported
-    inner join span_links as link
-        on reported.span_row = link.span_row
+        named.span_row as named_row
+    from span_links as link
     left join span_agents as named
-        on reported.span_row = named.span_row
+        on link.span_row = named.span_row
+),
+climb as (
+    select
+        node.span_row as leaf_row,
+        node.parent_row,
+        node.named_row,
+        0 as depth
+    from nodes as node
+    where node.span_row in (
+        select reported.span_row
+        from reported_calls as reported
+        where reported.call_row in (select counted.call_row from counted_calls as counted)
+    )
     union all
     select
         climb.leaf_row,
-        link.parent_row,
-        named.agent,
+        node.parent_row,
+        node.named_row,
         climb.depth + 1 as depth
     from climb
-    inner join span_links as link
-        on climb.parent_row = link.span_row
-    left join span_agents as named
-        on link.span_row = named.span_row
-    where climb.agent is null and climb.depth < 256
+    inner join nodes as node
+        on climb.parent_row = node.span_row
+    where climb.named_row is null and climb.depth < 256
+),
+agents as (
+    select
+        climb.leaf_row,
+        named.agent
+    from climb
+    inner join span_agents as named
+        on climb.named_row = named.span_row
 ),
 calls as (
     select
@@ -90,10 +102,10 @@ select
     calls.* replace (
         greatest(calls.end_time_unix_nano, calls.start_time_unix_nano + 1) as end_time_unix_nano
     ),
-    coalesce(json_extract_string(calls.told, '$."gen_ai.agent.name"'), climb.agent) as agent,
+    coalesce(json_extract_string(calls.told, '$."gen_ai.agent.name"'), agents.agent) as agent,
     root.root_name as workflow
 from calls
-left join climb
-    on calls.span_row = climb.leaf_row and climb.agent is not null
+left join agents
+    on calls.span_row = agents.leaf_row
 left join trace_roots as root
     on calls.trace_id = root.trace_id

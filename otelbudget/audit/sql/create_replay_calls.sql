@@ -1,6 +1,6 @@
--- Calls to sweep over: their scope, their run where that was good, their place in time, what each adds
--- to the limit's kind, its list cost, and whether no limit refuses it.
-create or replace table replay_calls (
+-- Calls to sweep over: their scope, their run where that was good, what puts calls of one start in
+-- order, what each adds to the limit's kind, its list cost, and whether no limit refuses it.
+create or replace temp table replay_calls (
     scope_id integer,
     good_run_id integer,
     position integer,

@@ -1,27 +1,37 @@
 -- Spans that tell of other tokens than the calls below them add up to, by trace: trace_id, count, and
 -- by how much the one that exceeds them most costs more.
-with recursive below as (
+with recursive told as (
     select
-        reported.input_tokens,
-        reported.output_tokens,
-        cost.list_cost_pusd,
         case
             when reported.is_gate or reported.is_borrowed then reported.span_row
             else link.parent_row
-        end as span_row
+        end as span_row,
+        sum(reported.input_tokens) as input_tokens,
+        sum(reported.output_tokens) as output_tokens,
+        sum(cost.list_cost_pusd) as list_cost_pusd
     from reported_calls as reported
     inner join span_links as link
         on reported.span_row = link.span_row
     left join reported_costs as cost
         on reported.call_row = cost.call_row
     where reported.has_usage
+        and reported.trace_id in (select repeated.trace_id from repeated_usage as repeated)
         and reported.call_row in (select counted.call_row from counted_calls as counted)
+    group by all
+),
+below as (
+    select
+        span_row,
+        input_tokens,
+        output_tokens,
+        list_cost_pusd
+    from told
     union all
     select
+        link.parent_row as span_row,
         below.input_tokens,
         below.output_tokens,
-        below.list_cost_pusd,
-        link.parent_row as span_row
+        below.list_cost_pusd
     from below
     inner join span_links as link
         on below.span_row = link.span_row
@@ -33,23 +43,16 @@ sums as (
         sum(output_tokens) as output_tokens,
         sum(list_cost_pusd) as list_cost_pusd
     from below
+    where span_row in (select repeated.span_row from repeated_usage as repeated)
     group by span_row
 )
 select
-    reported.trace_id,
-    count(*) as spans,
-    max(greatest(cost.list_cost_pusd - sums.list_cost_pusd, 0)) as amount_pusd
-from reported_calls as reported
+    repeated.trace_id,
+    count(*) as found,
+    max(greatest(repeated.list_cost_pusd - sums.list_cost_pusd, 0)) as amount_pusd
+from repeated_usage as repeated
 inner join sums
-    on reported.span_row = sums.span_row
-left join reported_costs as cost
-    on reported.call_row = cost.call_row
-where reported.has_usage
-    and reported.call_row not in (select counted.call_row from counted_calls as counted)
-    and reported.call_row not in (select twin.call_row from twin_rows as twin)
-    and (
-        reported.input_tokens <> sums.input_tokens
-        or reported.output_tokens <> sums.output_tokens
-    )
-group by reported.trace_id
-order by amount_pusd desc nulls last, reported.trace_id
+    on repeated.span_row = sums.span_row
+where repeated.input_tokens <> sums.input_tokens
+    or repeated.output_tokens <> sums.output_tokens
+group by repeated.trace_id

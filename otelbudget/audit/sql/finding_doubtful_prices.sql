@@ -7,4 +7,3 @@ select
 from model_calls
 where confidence = $confidence
 group by trace_id
-order by amount_pusd desc, trace_id

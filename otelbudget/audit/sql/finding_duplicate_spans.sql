@@ -7,4 +7,3 @@ from repeated_deliveries as repeated
 inner join spans as span
     on repeated.span_row = span.rowid
 group by span.trace_id
-order by deliveries desc, span.trace_id

@@ -6,4 +6,3 @@ select
 from model_calls
 where not has_usage and is_error
 group by trace_id
-order by calls desc, trace_id

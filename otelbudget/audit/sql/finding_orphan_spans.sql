@@ -8,4 +8,3 @@ inner join spans as span
     on link.span_row = span.rowid
 where link.is_orphan
 group by span.trace_id
-order by orphans desc, span.trace_id

@@ -7,4 +7,3 @@ from cycle_tops
 inner join spans as span
     on cycle_tops.span_row = span.rowid
 group by span.trace_id
-order by cycles desc, span.trace_id

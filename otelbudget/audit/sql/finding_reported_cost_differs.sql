@@ -16,4 +16,3 @@ select
 from compared
 where difference_pusd * 100 > list_cost_pusd
 group by trace_id
-order by amount_pusd desc, trace_id

@@ -29,4 +29,3 @@ select
 from thresholds as threshold
 left join costs as cost
     on threshold.trace_id = cost.trace_id
-order by amount_pusd desc nulls last, threshold.trace_id

@@ -10,4 +10,3 @@ inner join reported_calls as reported
 left join reported_costs as cost
     on twin.call_row = cost.call_row
 group by reported.trace_id
-order by spans desc, reported.trace_id

@@ -6,4 +6,3 @@ select
 from model_calls
 where has_usage and list_cost_pusd is null
 group by trace_id
-order by calls desc, trace_id

@@ -7,4 +7,3 @@ from faulty_values as faulty
 inner join spans as span
     on faulty.span_row = span.rowid
 group by span.trace_id
-order by attributes desc, span.trace_id

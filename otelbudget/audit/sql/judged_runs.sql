@@ -1,11 +1,12 @@
 -- Runs that were opened by name, by the first span that tells their id, where that has ended: run_id,
--- is_good (the span did not fail), attributes of the span as JSON. Inputs: $name varchar, the attribute
--- in double quotes; $path varchar, the JSON pointer to it.
+-- is_good (the span did not fail), and the JSON text of one attribute of the span, null where it is
+-- missing. Inputs: $name varchar, the attribute of the id in double quotes; $id_path varchar, the JSON
+-- pointer to it; $path varchar, that to the other, null where none is asked for.
 with told as (
     select
-        json_extract_string(attributes, $path) as run_id,
+        json_extract_string(attributes, $id_path) as run_id,
         status_code,
-        attributes,
+        json_extract(attributes, $path::varchar)::varchar as told,
         start_time_unix_nano,
         end_time_unix_nano,
         span_id
@@ -18,7 +19,7 @@ firsts as (
         arg_min(
             struct_pack(
                 is_good := status_code <> 2,
-                attributes := attributes,
+                told := told,
                 has_ended := end_time_unix_nano is not null
             ),
             struct_pack(
@@ -33,6 +34,6 @@ firsts as (
 select
     run_id,
     root.is_good,
-    root.attributes
+    root.told
 from firsts
 where root.has_ended

@@ -1,48 +1,36 @@
--- What was spent, by any keys: one row per distinct key, the dearest first.
--- Input: $keys varchar[], each one of model, provider, agent, service, workflow, trace, operation,
--- conversation, user, service_tier;
--- no keys give one row for all calls; a call that carries no value has '(none)'.
--- Failed calls are left out. Row: key varchar[], then the fields of otelbudget.audit.spend.Totals in order.
+-- What was spent, by any keys: one row per distinct key, the dearest first. A template, whose marks
+-- otelbudget.audit.keys fills in. Failed calls are left out.
+-- Row: a value for each key, the fields of otelbudget.audit.spend.Totals in order, the number of rows
+-- before the limit. Input: $$most bigint, how many rows to give, null for all.
 select
-    list_transform(
-        $keys::varchar[],
-        lambda name: coalesce(
-            case name
-                when 'model' then model
-                when 'provider' then provider
-                when 'agent' then agent
-                when 'service' then service
-                when 'workflow' then workflow
-                when 'trace' then trace_id
-                when 'operation' then operation
-                when 'conversation' then conversation
-                when 'user' then "user"
-                when 'service_tier' then service_tier
-            end,
-            '(none)'
-        )
-    ) as key,
-    count(distinct trace_id) as traces,
-    count(*) filter (where has_usage) as model_calls,
-    coalesce(sum(input_tokens), 0) as input_tokens,
-    coalesce(sum(output_tokens), 0) as output_tokens,
-    coalesce(sum(cache_read_input_tokens), 0) as cache_read_input_tokens,
-    coalesce(sum(cache_write_input_tokens), 0) as cache_write_input_tokens,
-    coalesce(sum(reasoning_output_tokens), 0) as reasoning_output_tokens,
-    coalesce(sum(cache_write_1h_input_tokens), 0) as cache_write_1h_input_tokens,
-    coalesce(sum(audio_input_tokens), 0) as audio_input_tokens,
-    coalesce(sum(audio_output_tokens), 0) as audio_output_tokens,
-    coalesce(sum(image_input_tokens), 0) as image_input_tokens,
-    coalesce(sum(image_output_tokens), 0) as image_output_tokens,
-    coalesce(sum(web_searches), 0) as web_searches,
-    sum(list_cost_pusd) as list_cost_pusd,
-    sum(try_cast(reported_cost_usd as decimal(24, 12))) as reported_cost_usd,
-    count(*) filter (where has_usage and list_cost_pusd is null) as unpriced_calls,
-    coalesce(sum(input_tokens) filter (where list_cost_pusd is null), 0) as unpriced_input_tokens,
-    coalesce(sum(output_tokens) filter (where list_cost_pusd is null), 0) as unpriced_output_tokens,
-    count(*) filter (where not has_usage and not is_error) as calls_without_usage,
-    count(*) filter (where has_usage and start_time_unix_nano is null) as calls_without_time
-from model_calls
-where has_usage or not is_error
-group by key
-order by list_cost_pusd desc nulls last, input_tokens desc, key
+    $values
+    $traces as traces,
+    count(*) filter (where call.has_usage) as model_calls,
+    coalesce(sum(call.input_tokens), 0) as input_tokens,
+    coalesce(sum(call.output_tokens), 0) as output_tokens,
+    coalesce(sum(call.cache_read_input_tokens), 0) as cache_read_input_tokens,
+    coalesce(sum(call.cache_write_input_tokens), 0) as cache_write_input_tokens,
+    coalesce(sum(call.reasoning_output_tokens), 0) as reasoning_output_tokens,
+    coalesce(sum(call.cache_write_1h_input_tokens), 0) as cache_write_1h_input_tokens,
+    coalesce(sum(call.audio_input_tokens), 0) as audio_input_tokens,
+    coalesce(sum(call.audio_output_tokens), 0) as audio_output_tokens,
+    coalesce(sum(call.image_input_tokens), 0) as image_input_tokens,
+    coalesce(sum(call.image_output_tokens), 0) as image_output_tokens,
+    coalesce(sum(call.web_searches), 0) as web_searches,
+    sum(call.list_cost_pusd) as list_cost_pusd,
+    sum(try_cast(call.reported_cost_usd as decimal(24, 12))) as reported_cost_usd,
+    count(*) filter (where call.has_usage and call.list_cost_pusd is null) as unpriced_calls,
+    coalesce(sum(call.input_tokens) filter (where call.list_cost_pusd is null), 0)
+        as unpriced_input_tokens,
+    coalesce(sum(call.output_tokens) filter (where call.list_cost_pusd is null), 0)
+        as unpriced_output_tokens,
+    count(*) filter (where not call.has_usage and not call.is_error) as calls_without_usage,
+    count(*) filter (where call.has_usage and call.start_time_unix_nano is null)
+        as calls_without_time,
+    count(*) over () as groups
+from model_calls as call
+$joins
+where call.has_usage or not call.is_error
+group by $groups
+order by list_cost_pusd desc nulls last, input_tokens desc $order
+limit $$most

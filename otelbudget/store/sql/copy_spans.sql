@@ -1,4 +1,4 @@
 -- Adds every span of the attached store.
-insert into memory.spans by name
+insert into source.spans by name
 select *
 from store.spans

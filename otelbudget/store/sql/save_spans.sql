@@ -1,4 +1,4 @@
--- Adds every span in memory to the attached store.
+-- Adds every span of the source to the attached store.
 insert into store.spans by name
 select *
-from memory.spans
+from source.spans

@@ -1,0 +1,60 @@
+"""What-ifs of the command line: their options, and their effect on what was loaded."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from functools import wraps
+from typing import Any
+
+import click
+
+from budget_audit.formats.values import counted
+from budget_audit.loading import Loaded
+from budget_audit.options import Instant, Replacement, Share
+from otelbudget.audit.whatif import WhatIf, suppose
+
+
+def what_ifs(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--reprice, --prices-at and --cache-hit, as one `what_if`."""
+
+    @wraps(command)
+    def with_what_if(
+        *,
+        reprice: tuple[tuple[str, str], ...],
+        prices_at: int | None,
+        cache_hit: Decimal | None,
+        **given: Any,
+    ) -> Any:
+        return command(what_if=WhatIf(reprice, prices_at, cache_hit), **given)
+
+    wrapped = click.option(
+        "--cache-hit",
+        type=Share(),
+        help="What if this share of the input that was not cached had been read from the cache: "
+        "0.5 or 50%.",
+    )(with_what_if)
+    wrapped = click.option(
+        "--prices-at", type=Instant(), help="What if the prices of this day held for every call."
+    )(wrapped)
+    return click.option(
+        "--reprice",
+        type=Replacement(),
+        multiple=True,
+        help="What if calls of model OLD had been calls of NEW: gpt-4o=gpt-4o-mini; may be given "
+        "for several models.",
+    )(wrapped)
+
+
+def suppose_loaded(loaded: Loaded, what_if: WhatIf) -> None:
+    """Make the model calls what they would have been; what has no effect becomes a warning.
+
+    Raises:
+        NoPriceError: A model that would have been called has no known price.
+    """
+    changed = suppose(loaded.store, loaded.book, what_if)
+    for model in changed.unused:
+        loaded.report.warn("reprice_unused", f"no call is one of model {model!r}")
+    if changed.stated:
+        stated = counted(changed.stated, "call")
+        loaded.report.warn(
+            "stated_costs", f"{stated} with a cost that the application stated stay as they are"
+        )

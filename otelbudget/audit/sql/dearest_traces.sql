@@ -1,0 +1,14 @@
+-- The traces that cost most: trace_id, workflow, starts_at in unix ns, is_failed, model_calls, tokens,
+-- list_cost_pusd, nanoseconds; the dearest first. Input: $most bigint.
+select
+    trace_id,
+    workflow,
+    starts_at,
+    is_failed,
+    model_calls,
+    tokens,
+    list_cost_pusd,
+    nanoseconds
+from trace_sums
+order by list_cost_pusd desc nulls last, tokens desc, trace_id
+limit $most

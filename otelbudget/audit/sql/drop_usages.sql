@@ -1,0 +1,2 @@
+-- Forgets a table of usages. A template: $table.
+drop table if exists $table

@@ -1,0 +1,1 @@
+"""The SQL of this room, one statement a file."""

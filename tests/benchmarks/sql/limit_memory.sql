@@ -1,0 +1,2 @@
+-- Limits the memory of the store. A template: $memory, such as 512MB.
+set memory_limit = '$memory'
