@@ -378,6 +378,12 @@ class Store:
         cursor.execute(f"set search_path = '{self._databases}'")
         return RowBatches(cursor.execute(statement, parameters), size)
 
+    def relation(
+        self, query: str, parameters: dict[str, Any] | None = None
+    ) -> duckdb.DuckDBPyRelation:
+        """A query as a relation of DuckDB, which is run when its rows are taken."""
+        return self._connection.sql(query, params=parameters)
+
     def fill(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Add rows to a table."""
         if rows:
