@@ -110,7 +110,7 @@ def main() -> None:
     budget_audit("simulate", TRACES, "--limit", "cost_usd=0.50")
     step(
         "4. Suggest: which limits to set",
-        "A limit for each workflow from what its runs needed, and none where they are too few.",
+        "Limits for each workflow from what its runs needed, and none where they are too few.",
     )
     (ROOT / BUDGETS).parent.mkdir(parents=True, exist_ok=True)
     budget_audit("suggest", TRACES, "-o", BUDGETS)

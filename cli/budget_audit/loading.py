@@ -41,7 +41,10 @@ def load(sources: Sequence[str], book: PriceBook | None = None) -> Loaded:
         StoreError: A store cannot be read.
     """
     with _shown(sources) as progress:
-        return audit_sources.load(sources, book, **_reading(progress))
+        loaded = audit_sources.load(sources, book, **_reading(progress))
+    if context := click.get_current_context(silent=True):
+        context.call_on_close(loaded.store.close)
+    return loaded
 
 
 def read(

@@ -24,6 +24,9 @@ def what_ifs(command: Callable[..., Any]) -> Callable[..., Any]:
         cache_hit: Decimal | None,
         **given: Any,
     ) -> Any:
+        models = [old for old, _ in reprice]
+        if len(set(models)) < len(models):
+            raise click.UsageError("give each OLD of --reprice once")
         return command(what_if=WhatIf(reprice, prices_at, cache_hit), **given)
 
     wrapped = click.option(

@@ -64,7 +64,7 @@ def _program() -> str:
 
 def _build(store: Store, book: PriceBook) -> None:
     distinct_spans(store)
-    _run(store, "create_span_links")
+    _run(store, "create_building", "create_span_links")
     cut_cycles(store)
     _read_calls(store, book)
     _run(store, "create_told_below", "create_counted_calls")
@@ -74,7 +74,8 @@ def _build(store: Store, book: PriceBook) -> None:
     if has_borrowed:
         _run(store, "delete_repeated_borrowed")
     drop_twins(store, any_without_id=any_without_id)
-    _run(store, "insert_calls_without_usage", "create_trace_roots", "create_model_calls")
+    _run(store, "insert_calls_without_usage", "create_trace_roots", "create_call_parents")
+    _run(store, "create_model_calls", "create_uncounted_calls", "drop_building")
 
 
 def distinct_spans(store: Store) -> None:
@@ -92,11 +93,12 @@ def _read_calls(store: Store, book: PriceBook) -> None:
 
     What is regular is read and priced in SQL, the rest by the library.
     """
-    attributes = (key for (key,) in store.rows(_load("attributes_in_use")))
+    _run(store, "create_attribute_names")
+    attributes = (key for (key,) in store.rows(_load("attribute_names")))
     store.execute(create_read_spans(attributes, priced_at=book.compiled_at_ns))
     _run(store, "create_rates", "create_priced_spans", "create_span_agents")
     models = store.rows(_load("models_to_price"))
-    store.fill("rates", [row for model in models for row in _rates(book, *model)])
+    store.fill("memory.building.rates", [row for model in models for row in _rates(book, *model)])
     _run(store, "create_library_spans", "leave_to_library")
     _run(store, "create_library_calls", "create_faulty_values")
     _run(store, "create_reported_calls", "create_reported_costs")

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import NamedTuple
 
+from otelbudget.audit.answers import answered
 from otelbudget.audit.waste import Finding, find, waste
 from otelbudget.pricing.book import PriceBook
 from otelbudget.pricing.price import PriceConfidence
@@ -129,6 +130,11 @@ def findings(store: Store, book: PriceBook | None = None) -> tuple[Finding, ...]
         store: The store.
         book: The prices by which savings are counted; None: none are.
     """
+    question = ("findings", None if book is None else book.fingerprint())
+    return answered(store, tuple[Finding, ...], question, lambda: _find(store, book))
+
+
+def _find(store: Store, book: PriceBook | None) -> tuple[Finding, ...]:
     store.execute(_load("create_repeated_usage"))
     found = [_finding(store, kind) for kind in _KINDS]
     if any(each.count for each in found if each.code == "calls_without_usage"):

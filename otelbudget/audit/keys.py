@@ -160,29 +160,32 @@ def _insert_values(store: Store, number: int, name: str) -> None:
         case "tier":
             store.execute(_load("insert_tier_values"), {"key_number": number})
         case "tool":
-            operations = [
-                semconv.EXECUTE_TOOL_OPERATION,
-                *(
-                    alias
-                    for alias, meant in dialects.OPERATION_ALIASES.items()
-                    if meant == semconv.EXECUTE_TOOL_OPERATION
-                ),
-            ]
-            store.execute(
-                _load("create_tool_tellers"),
-                {
-                    "marks": list(map(quoted, operations)),
-                    "operations": list(map(pointer, dialects.FIELDS["operation"])),
-                    "names": list(map(pointer, dialects.TOOL_NAMES)),
-                    "unnamed": sorted(dialects.UNNAMED),
-                },
-            )
+            store.execute(_load("create_tool_tellers"), _telling_tools(store))
             _insert_told(store, number, None, None)
         case "run":
             _insert_attribute(store, number, semconv.RUN_ID, semconv.RUN_ID, None)
         case _:
             key = _ALIASES.get(name, name)
             _insert_attribute(store, number, semconv.SCOPE_PREFIX + key, key, key)
+
+
+def _telling_tools(store: Store) -> dict[str, object]:
+    """What spans of tools tell, of those attributes that any span carries."""
+    aliases = dialects.OPERATION_ALIASES.items()
+    tool = semconv.EXECUTE_TOOL_OPERATION
+    marks = list(map(quoted, (tool, *(alias for alias, meant in aliases if meant == tool))))
+    in_use = {name for (name,) in store.rows(_load("attribute_names"))}
+    operations, names = (
+        [pointer(key) for key in keys if key in in_use]
+        for keys in (dialects.FIELDS["operation"], dialects.TOOL_NAMES)
+    )
+    return {
+        "marks": marks,
+        "any_mark": "|".join(map(re.escape, marks)),
+        "operations": operations,
+        "names": names,
+        "unnamed": sorted(dialects.UNNAMED),
+    }
 
 
 def _insert_attribute(

@@ -5,6 +5,7 @@ the library; a test holds both to the same answers.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from string import Template
@@ -63,6 +64,7 @@ class _Reading:
             counts=", ".join(f"{self._best_count(field)} as {field}" for field in _COUNTS),
             reported_cost=self._best_cost(),
             irregular=_any(self._irregularities()),
+            is_usual=_is_one_of("operation", set(dialects.OPERATION_ALIASES.values())),
             aliases=_cases(dialects.OPERATION_ALIASES),
             excludes_cached=_excludes_cached(),
             model_operations=_texts(sorted(semconv.MODEL_CALL_OPERATIONS)),
@@ -81,12 +83,12 @@ class _Reading:
 
     def _best_name(self, field: str) -> str:
         longest = max(map(len, dialects.UNNAMED))
-        unnamed = _texts(sorted(dialects.UNNAMED))
-        frameworks = _texts(sorted(semconv.FRAMEWORK_PROVIDERS))
-        also = f" and lower({{raw}}) not in ({frameworks})" if field == "provider" else ""
+        also = ""
+        if field == "provider":
+            also = f"when {_is_one_of('lower({raw})', semconv.FRAMEWORK_PROVIDERS)} then null "
         names = (
-            f"case when (length({raw}) > {longest} or {raw} not in ({unnamed}))"
-            f"{also.format(raw=raw)} then {raw} end"
+            f"case {also.format(raw=raw)}when length({raw}) > {longest} then {raw} "
+            f"when not {_is_one_of(raw, dialects.UNNAMED)} then {raw} end"
             for raw in map(_raw, self._fields[field])
         )
         best = _first(names, "null::varchar")
@@ -163,6 +165,12 @@ def _any(conditions: Iterable[str]) -> str:
 
 def _texts(values: Iterable[str]) -> str:
     return ", ".join(map(_text, values))
+
+
+def _is_one_of(text: str, values: Iterable[str]) -> str:
+    """Whether a text is one of several, by a pattern: DuckDB would join a list of them."""
+    pattern = "|".join(map(re.escape, sorted(values)))
+    return f"regexp_full_match({text}, {_text(pattern)})"
 
 
 def _text(value: str) -> str:

@@ -89,7 +89,7 @@ def read(  # noqa: PLR0913 - two that matter, the others have a default
     stores = [path for path in paths if isinstance(path, Path) and is_store(path)]
     others = [str(path) for path in paths if path not in stores]
     if into is None and len(stores) == 1 and not others:
-        store = _in_turn(partial(Store.of, stores[0]), stores[0], on_wait)
+        store = _open(stores[0], on_wait)
         report.spans = store.count()
         _found(report)
         return store, report
@@ -111,6 +111,18 @@ def read(  # noqa: PLR0913 - two that matter, the others have a default
             raise fault
         undoing.pop_all()
     return store, report
+
+
+def _open(path: Path, on_wait: Callable[[Path], None] | None) -> Store:
+    """A store as it is; a copy of it where something waits beside it that cannot be moved in."""
+    if Store.take_in(path):
+        return _in_turn(partial(Store.of, path), path, on_wait)
+    with ExitStack() as undoing:
+        store = Store(Path(tempfile.gettempdir()) if _are_large([path]) else None)
+        undoing.callback(store.close)
+        _in_turn(partial(store.copy_from, path), path, on_wait)
+        undoing.pop_all()
+    return store
 
 
 def _copy(

@@ -6,6 +6,7 @@ from functools import partial
 
 import msgspec
 
+from otelbudget.audit.answers import answered
 from otelbudget.audit.findings import Finding, findings
 from otelbudget.audit.keys import Keys, check_told
 from otelbudget.budgets.windows import DEFAULT_TIMEZONE
@@ -196,6 +197,13 @@ def group_calls(store: Store, keys: Keys, most: int | None = None) -> GroupedSpe
     Raises:
         BudgetConfigError: There is no such time zone.
     """
+    if most is None and keys.names:  # as many groups as calls, it may be: too many to keep
+        return _group_calls(store, keys, most)
+    question = ("groups", *keys, most)
+    return answered(store, GroupedSpend, question, lambda: _group_calls(store, keys, most))
+
+
+def _group_calls(store: Store, keys: Keys, most: int | None) -> GroupedSpend:
     prepared = keys.prepare(store)
     count = len(keys.names)
     rows = store.rows(prepared.statement, {"most": most})
@@ -208,8 +216,15 @@ def group_calls(store: Store, keys: Keys, most: int | None = None) -> GroupedSpe
 
 def input_facts(store: Store) -> InputFacts:
     """What the store's spans are like."""
-    return InputFacts(*store.row(_load("input_facts")))
+    return answered(
+        store, InputFacts, ("input",), lambda: InputFacts(*store.row(_load("input_facts")))
+    )
 
 
 def _confidence(store: Store) -> tuple[PricedShare, ...]:
-    return tuple(PricedShare(*row) for row in store.rows(_load("price_confidence")))
+    return answered(
+        store,
+        tuple[PricedShare, ...],
+        ("confidence",),
+        lambda: tuple(PricedShare(*row) for row in store.rows(_load("price_confidence"))),
+    )

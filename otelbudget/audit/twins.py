@@ -71,7 +71,7 @@ def drop_twins(store: Store, *, any_without_id: bool) -> None:
 
 def _drop(store: Store, rows: Collection[int]) -> None:
     if rows:
-        store.fill("twin_rows", [(row,) for row in rows])
+        store.fill("memory.building.twin_rows", [(row,) for row in rows])
         store.execute(_load("delete_twins"))
 
 

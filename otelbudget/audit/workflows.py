@@ -5,6 +5,7 @@ from functools import partial
 
 import msgspec
 
+from otelbudget.audit.answers import answered
 from otelbudget.store import sql
 from otelbudget.store.store import Store
 
@@ -43,11 +44,13 @@ class Workflow(msgspec.Struct, frozen=True):
         name: That name.
         runs: Traces with a model call.
         failed_runs: Those whose root span failed.
-        list_cost_pusd: Of pico-USD, by run; runs without a price are not among them.
+        list_cost_pusd: Of pico-USD, by run; runs with a call of unknown usage or price are not
+            among them.
         tokens: Of input and output tokens, by run.
         model_calls: Of calls with usage, by run.
         nanoseconds: Of the time that root spans took, by run; runs that have not ended are not
             among them.
+        cost_pusd: What all priced calls cost, None where none has a price.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Workflow(msgspec.Struct, frozen=True):
     tokens: Statistic
     model_calls: Statistic
     nanoseconds: Statistic
+    cost_pusd: int | None = None
 
 
 class TraceSpend(msgspec.Struct, frozen=True):
@@ -104,6 +108,12 @@ def workflows(store: Store, most: int | None = None) -> Workflows:
         store: A store on which `build_model_calls` has run.
         most: How many workflows to give, None for all.
     """
+    if most is None:
+        return _workflows(store, most)
+    return answered(store, Workflows, ("workflows", most), lambda: _workflows(store, most))
+
+
+def _workflows(store: Store, most: int | None) -> Workflows:
     store.execute(_load("create_trace_sums"))
     statistics = {
         (workflow, measure): Statistic(runs, int(whole), *rest)
@@ -116,11 +126,12 @@ def workflows(store: Store, most: int | None = None) -> Workflows:
             runs,
             failed_runs,
             *(statistics.get((name, measure), Statistic()) for measure in _MEASURES),
+            None if cost is None else int(cost),
         )
-        for name, runs, failed_runs, _, _ in rows
+        for name, runs, failed_runs, cost, _ in rows
     )
     dearest = store.rows(_load("dearest_traces"), {"most": DEAREST_TRACES})
     return Workflows(found, rows[0][-1] if rows else 0, tuple(TraceSpend(*row) for row in dearest))
 
 
-_MEASURES = ("list_cost_pusd", "tokens", "model_calls", "nanoseconds")
+_MEASURES = ("whole_cost_pusd", "tokens", "model_calls", "nanoseconds")

@@ -25,6 +25,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         "llm.provider",
         "llm.system",
         "ai.model.provider",
+        "mlflow.llm.provider",
     ),
     "request_model": (
         semconv.REQUEST_MODEL,
@@ -32,6 +33,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         "llm.request.model_name",
         "llm.request.model",
         "llm.model_name",
+        "mlflow.llm.model",
         "embedding.model_name",
         "reranker.model_name",
         "langfuse.observation.model.name",

@@ -173,8 +173,9 @@ INSTRUMENTATION_SCOPES = (
 )
 
 # Attributes that hold what people and models said. They are personal data: stored only on request.
+INPUT_MESSAGES = "gen_ai.input.messages"
 CONTENT_PREFIXES = (
-    "gen_ai.input.messages",
+    INPUT_MESSAGES,
     "gen_ai.output.messages",
     "gen_ai.system_instructions",
     "gen_ai.prompt",

@@ -111,7 +111,8 @@ def _fill_lines(
             progress(bytes_read, sum(spans.values()))
     report.files += len(spans)
     report.spans += sum(spans.values())
-    report.formats[shapes.OTLP_JSON] = report.formats.get(shapes.OTLP_JSON, 0) + len(spans)
+    if spans:
+        report.formats[shapes.OTLP_JSON] = report.formats.get(shapes.OTLP_JSON, 0) + len(spans)
     return set(spans)
 
 

@@ -80,8 +80,9 @@ def json_values(chunks: Iterator[bytes], max_bytes: int = MAX_BYTES) -> Iterator
                 return
             continue
         if is_after_damage and window.is_inside_document():
-            if text is None:
-                yield Damage(line, "unreadable_line", "is part of a damaged document")
+            yield Damage(
+                line, "unread_rest", "is part of a damaged document; nothing from here on is read"
+            )
             return
         is_after_damage = False
         yield Closed() if text is None else Value(line, text)

@@ -39,7 +39,7 @@ class Part(NamedTuple):
 def parts(path: Path) -> list[Part]:
     """A file in parts; none where it does not begin as OTLP JSON lines do, or has one part only."""
     try:
-        size = path.stat().st_size
+        size = path.stat().st_size if path.is_file() else 0  # a pipe is read once
         with path.open("rb") as file:
             is_right = size > PART_BYTES and file.readline(_LONGEST_LINE).startswith(_BEGINNING)
     except OSError:

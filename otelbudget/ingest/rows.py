@@ -19,7 +19,7 @@ from otelbudget.store.spans import Content, Resource, Scope, SpanRow, resource, 
 
 _SCOPE_NAME_KEYS = ("otel.scope.name", "otel.library.name")
 _SCOPE_VERSION_KEYS = ("otel.scope.version", "otel.library.version")
-_MAX_TIME_NS = 2**63 - 1
+_MAX_TIME_NS = 2**63 - 2  # a call takes one nanosecond at least
 _MAX_UINT32 = 2**32 - 1
 _TRACE_ID_BYTES = 16
 _SPAN_ID_BYTES = 8

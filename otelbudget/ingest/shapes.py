@@ -48,6 +48,8 @@ _OF_OUR_ROWS = frozenset(("scope_name", "resource_attributes", "start_time_unix_
 _FOREIGN_KEYS = frozenset(
     ("meta", "metrics", "tags", "annotations", "metadata", "extra", "data", "span_data")
 )
+_OF_MLFLOW = "mlflow.spanType"
+_FOREIGN_PREFIXES = ("attributes_", "attributes.", "span.attributes.", "gen_ai", "llm.", "ai.")
 _LOG_KEYS = frozenset(
     (
         "body",
@@ -246,10 +248,36 @@ def _span(value: Object, reading: Reading) -> Iterable[ResourceSpans] | None:
     if not spellings.is_span(value):
         return None
     reading.found(SPAN_ROWS if value.keys() >= _OF_OUR_ROWS else SPAN_DICTS)
-    if "attributes" not in value and (unread := _FOREIGN_KEYS & value.keys()):
-        names = ", ".join(map(repr, sorted(unread)))
-        reading.warn("unread_keys", f"span without attributes; what is in {names} is not read")
+    unread = {
+        key
+        for key, inner in value.items()
+        if (key == "children" or "attributes" not in value)
+        and inner
+        and (
+            key in _FOREIGN_KEYS
+            or key.startswith(_FOREIGN_PREFIXES)
+            or (isinstance(inner, dict | list) and key not in spellings.READ_KEYS)
+        )
+    }
+    if unread:
+        names = ", ".join(map(repr, sorted(unread)[:_MAX_NAMED_KEYS]))
+        reading.warn(
+            "unread_keys", f"span of a form that is not known: what is in {names} is not read"
+        )
+    attributes = value.get("attributes")
+    if isinstance(attributes, dict) and _OF_MLFLOW in attributes:
+        value = value | {"attributes": {key: _unquoted(one) for key, one in attributes.items()}}
     return [spellings.single_span(value)]
+
+
+def _unquoted(value: object) -> object:
+    """A text out of its JSON, in which MLflow writes every attribute; all else as it is."""
+    if not isinstance(value, str) or not value.startswith('"'):
+        return value
+    try:
+        return msgspec.json.decode(value)
+    except (msgspec.DecodeError, UnicodeError):
+        return value
 
 
 def _log(value: Object, reading: Reading) -> Iterable[ResourceSpans] | None:

@@ -121,6 +121,8 @@ def _why_not(head: bytes, text: bytes) -> str:
 def is_store(path: str | Path) -> bool:
     """Whether a file is a DuckDB database; False also where it cannot be opened."""
     try:
+        if not Path(path).is_file():  # what is read from a pipe is gone
+            return False
         with Path(path).open("rb") as file:
             return file.read(STORE_MAGIC_OFFSET + len(STORE_MAGIC)).endswith(STORE_MAGIC)
     except OSError:

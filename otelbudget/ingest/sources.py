@@ -51,7 +51,9 @@ def _files(path: Path) -> list[Path]:
     files: list[Path] = []
     for folder, folders, names in os.walk(path):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        files += [Path(folder, name) for name in sorted(names) if not name.startswith(".")]
+        found = (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+        # A pipe in a folder would be waited for without end.
+        files += [file for file in found if file.is_file() or not file.exists()]
     return files or [path]
 
 

@@ -35,8 +35,24 @@ _TRACE_ID = ("traceId", "trace_id", "traceID")
 _SPAN_ID = ("spanId", "span_id", "spanID")
 _PARENT = ("parentSpanId", "parent_span_id", "parentSpanContext", "parent_id", "parentId", "parent")
 _NAME = ("name", "spanName", "span_name", "operationName")
-_START = ("startTimeUnixNano", "start_time_unix_nano", "start_time", "startTime", "start")
-_END = ("endTimeUnixNano", "end_time_unix_nano", "end_time", "endTime", "end")
+_START = (
+    "startTimeUnixNano",
+    "start_time_unix_nano",
+    "start_time_ns",
+    "start_time",
+    "startTime",
+    "start_timestamp",
+    "start",
+)
+_END = (
+    "endTimeUnixNano",
+    "end_time_unix_nano",
+    "end_time_ns",
+    "end_time",
+    "endTime",
+    "end_timestamp",
+    "end",
+)
 _DURATION_NS = ("durationInNanos", "durationNano", "duration_nano", "duration_ns")
 _EVENTS = ("events", "span_events")
 _EVENT_NAME = ("name", "event_name", "eventName")
@@ -52,7 +68,7 @@ _SCOPE = (
     "instrumentation_library",
     "instrumentation_info",
 )
-_SCOPE_NAME = ("scopeName", "scope_name")
+_SCOPE_NAME = ("scopeName", "scope_name", "otel_scope_name")
 _SCOPE_VERSION = ("scopeVersion", "scope_version")
 _RESOURCE_ATTRIBUTES = ("attributes", "_rawAttributes", "_attributes")
 _SERVICE_NAME = ("serviceName", "service_name")
@@ -68,6 +84,26 @@ SCOPE_SPANS = (
     "scope_spans",
     "instrumentationLibrarySpans",
     "instrumentation_library_spans",
+)
+
+READ_KEYS = frozenset(
+    (
+        *_CONTEXT,
+        *_TRACE_ID,
+        *_SPAN_ID,
+        *_PARENT,
+        *_NAME,
+        *_START,
+        *_END,
+        *_EVENTS,
+        *_SCOPE,
+        "attributes",
+        "links",
+        "status",
+        "resource",
+        "resource_attributes",
+        "scope_attributes",
+    )
 )
 
 

@@ -1,5 +1,6 @@
 """Processes that read parts of files, so that reading uses all cores."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -51,7 +52,7 @@ class _Worker:
     """One process. It is started by name, so the caller's own program need not be importable."""
 
     def __init__(self, order: _Order) -> None:
-        command = [sys.executable, "-m", __name__]
+        command = [sys.executable, "-c", f"from {__name__} import work; work()"]
         self._process = subprocess.Popen(  # noqa: S603 - this module
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
@@ -111,7 +112,7 @@ def run(tasks: Iterable[Task], key: bytes, *, keep: bool, workers: int) -> Itera
             yield future.result()
 
 
-def _work() -> None:
+def work() -> None:
     """What a worker does: tasks in, a number each out, until its input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that started it ends it
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=_Order)
@@ -119,9 +120,8 @@ def _work() -> None:
     for line in sys.stdin.buffer:
         task = msgspec.json.decode(line, type=Task)
         spans = spool_part(task.part, content, Path(task.to))
-        sys.stdout.buffer.write(msgspec.json.encode(spans) + b"\n")
-        sys.stdout.buffer.flush()
-
-
-if __name__ == "__main__":
-    _work()
+        try:
+            sys.stdout.buffer.write(msgspec.json.encode(spans) + b"\n")
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:  # the one that started it has died
+            os._exit(1)

@@ -16,6 +16,8 @@ from otelbudget.genai import dialects, semconv
 MAX_TEXT_BYTES = 256
 # NamedTuple's own constructor takes five times as long for so many fields.
 _new_tuple = tuple.__new__
+_MAX_MESSAGES = 256
+_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -122,8 +124,9 @@ class Content:
     """What is stored of message content and of other long texts.
 
     By default neither is kept: a known content attribute, and any other value whose text is longer
-    than 256 bytes, becomes {"bytes": size, "hash": keyed hash}. Equal texts have equal hashes
-    within one store, and the key never leaves it.
+    than 256 bytes, becomes {"bytes": size, "hash": keyed hash}; a list of input messages has such
+    "parts" besides, one for each of the first 256. Equal texts have equal hashes within one store,
+    and the key never leaves it.
 
     Args:
         key: Secret of the store, 16 to 64 bytes.
@@ -161,10 +164,13 @@ class Content:
         text = value.encode() if isinstance(value, str) else _encode(value)
         if not self._is_content(key) and (len(text) <= MAX_TEXT_BYTES or _is_read(key)):
             return value
-        return {
-            "bytes": len(text),
-            "hash": blake2b(text, digest_size=16, key=self._key).hexdigest(),
-        }
+        stored = self._hashed(text)
+        parts = _messages(text) if key == semconv.INPUT_MESSAGES else ()
+        return {**stored, "parts": list(map(self._hashed, parts))} if parts else stored
+
+    def _hashed(self, text: bytes | msgspec.Raw) -> dict[str, Any]:
+        digest = blake2b(text, digest_size=16, key=self._key).hexdigest()
+        return {"bytes": len(memoryview(text)), "hash": digest}
 
     def _is_content(self, key: str) -> bool:
         known = self._known.get(key)
@@ -173,6 +179,14 @@ class Content:
             if len(self._known) < _MAX_KNOWN_KEYS:
                 self._known[key] = known
         return known
+
+
+def _messages(text: bytes) -> Sequence[msgspec.Raw]:
+    """The first messages of a list of several, so that requests that begin alike can be told."""
+    try:
+        return _list(text)[:_MAX_MESSAGES] if text.startswith(b"[") else ()
+    except msgspec.DecodeError:
+        return ()
 
 
 def _is_read(key: str) -> bool:

@@ -74,10 +74,30 @@ class Store:
     def of(cls, path: Path, *, timeout_seconds: float = READ_TIMEOUT_SECONDS) -> "Store":
         """A store on disk as it is, open for reading: until it is closed, nobody can write it.
 
+        What waits beside it is not among its spans: see `take_in`.
+
         Raises:
             StoreError: It is no store of this version, or was held for longer than the timeout.
         """
         return cls(file=path, timeout_seconds=timeout_seconds)
+
+    @staticmethod
+    def take_in(path: Path, *, timeout_seconds: float = 0) -> bool:
+        """Move what waits beside a store into it, where nobody is using it just now.
+
+        Returns:
+            Whether nothing waits any more.
+        """
+        path = files.located(path)
+        if spill.waiting(path):
+            connection = files.connect()
+            with suppress(StoreError, OSError):  # then it is to be copied
+                with files.attached(
+                    connection, path, read_only=False, timeout_seconds=timeout_seconds
+                ):
+                    spill.drain(connection, path)
+            connection.close()
+        return not spill.waiting(path)
 
     @classmethod
     def beside(cls, path: Path, *, timeout_seconds: float = READ_TIMEOUT_SECONDS) -> "Store":
@@ -117,11 +137,6 @@ class Store:
         files.fill_new(self._connection, key)
 
     def _attach_source(self, path: Path, timeout_seconds: float) -> None:
-        if spill.waiting(path):
-            with files.attached(
-                self._connection, path, read_only=False, timeout_seconds=timeout_seconds
-            ):
-                spill.drain(self._connection, path)
         files.attach_in_turn(
             self._connection, path, read_only=True, timeout_seconds=timeout_seconds, name="source"
         )
@@ -290,8 +305,12 @@ class Store:
             if folder is not None:
                 kept.write_stamp(self._connection, stamp)
                 self._replace_cache(_IN_MEMORY)
-                kept.publish(folder / "cache", kept.file(path))
-                self._attach_kept(path, stamp)
+                try:
+                    kept.publish(folder / "cache", kept.file(path))
+                except OSError:  # something else has its name: what was made is asked where it is
+                    self._replace_cache(str(folder / "cache"), "read_only")
+                else:
+                    self._attach_kept(path, stamp)
         finally:
             if folder is not None:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -21,7 +21,9 @@ def spent(counted: Callable[..., Loaded]) -> Callable[..., Spend]:
 
 
 def codes(answer: Spend) -> dict[str, int]:
-    return {finding.code: finding.count for finding in answer.findings}
+    """What was found and how often, but for the hint that no content was captured."""
+    found = {finding.code: finding.count for finding in answer.findings}
+    return {code: count for code, count in found.items() if code != "no_content"}
 
 
 def calls(answer: Spend) -> tuple[int, int | None]:

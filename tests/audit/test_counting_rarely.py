@@ -22,7 +22,9 @@ def counted_tokens(answer: Spend) -> tuple[int, int]:
 
 
 def codes(answer: Spend) -> dict[str, int]:
-    return {finding.code: finding.count for finding in answer.findings}
+    """What was found and how often, but for the hint that no content was captured."""
+    found = {finding.code: finding.count for finding in answer.findings}
+    return {code: count for code, count in found.items() if code != "no_content"}
 
 
 PLATFORM = "com.anthropic.claude-platform"

@@ -74,7 +74,7 @@ def test_suggest_trace_and_forecast_answer_too(traces: audit.Traces, run: Run) -
 
     assert [each.eligible for each in suggested] == [group["eligible"] for group in said["groups"]]
     assert tree.trace_id == dearest
-    assert traces.forecast().why_not is not None
+    assert traces.forecast().full_days == 12
     assert len(audit.table(traces.workflows().workflows)) == 6
 
 

@@ -1,39 +1,73 @@
 """Measures the paths that must be fast, each beside its anchor, in interleaved rounds.
 
-Machines are shared and noisy: the best of several rounds is shown, and ratios count.
+Machines are shared and noisy: medians and spreads are shown, and ratios count, which are taken
+round by round.
 """
 
-import json
+import argparse
+import os
+import platform
+import sys
 import tempfile
-import time
-from decimal import Decimal
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
 
-import duckdb
 import genai_prices
 from genai_prices import Usage
 from rich.console import Console
 from rich.table import Table
 
-from otelbudget import Budget
-from otelbudget.audit.calls import build_model_calls
-from otelbudget.audit.judging import judge
-from otelbudget.audit.recorded import recorded
-from otelbudget.audit.replay import replay
-from otelbudget.audit.sweep import log_spaced, sweep
-from otelbudget.budgets.config import Budgets, LimitKind
 from otelbudget.genai.reading import read_call
 from otelbudget.genai.usage import TokenUsage
-from otelbudget.ingest import ReadReport, read_traces
-from otelbudget.pricing.billing import UnknownModel
 from otelbudget.pricing.book import PriceBook
-from otelbudget.store.spans import Content, SpanRow
-from otelbudget.store.store import Store
-from tests.benchmarks import live
-from tests.benchmarks.timing import best, row
+from tests.benchmarks import auditing, importing, live, replay, starting, timing
+from tests.benchmarks.timing import measure, row
 
-SAMPLE = Path(__file__).parent.parent.parent / "sample_traces" / "traces.jsonl"
-PLAIN = '{"http.request.method":"POST","server.address":"api.openai.com","http.response.status_code":200}'
+PACKAGES = ("otelbudget", "duckdb", "msgspec", "opentelemetry-sdk", "genai-prices", "langfuse")
+PEERS = ("tracelift", "tokenjam")
+MILLION = 1_000_000
+
+
+class Size(NamedTuple):
+    """How much is measured.
+
+    Attributes:
+        bytes: Of each imported file.
+        spans: Of the audited stores.
+        calls: That are swept.
+        replayed: Calls replayed by the engine.
+        runs: That limits are suggested from.
+        rounds: Of what takes seconds.
+    """
+
+    bytes: int
+    spans: tuple[int, ...]
+    calls: int
+    replayed: int
+    runs: int
+    rounds: int
+
+
+SIZES = {
+    "small": Size(20 * MILLION, (10_000, 100_000), MILLION, 100_000, 100_000, 3),
+    "usual": Size(200 * MILLION, (10_000, 100_000, MILLION), 10 * MILLION, 100_000, MILLION, 3),
+    "full": Size(
+        200 * MILLION, (10_000, 100_000, MILLION, 10 * MILLION), 10 * MILLION, MILLION, MILLION, 3
+    ),
+}
+
+
+def processor(table: Table) -> None:
+    """What an application pays, and what reading and pricing one call takes."""
+    live.spans(table)
+    live.gates(table)
+    live.many_budgets(table)
+    live.threads(table)
+    live.memory(table)
+    prices(table)
 
 
 def prices(table: Table) -> None:
@@ -42,7 +76,7 @@ def prices(table: Table) -> None:
     usage = TokenUsage(1200, 300)
     at = 1_795_000_000_000_000_000
     attributes = {**live.CHAT, **live.USED}
-    results = best(
+    results = measure(
         {
             "price": (lambda: book.price("openai", "gpt-4o", at).list_cost_pusd(usage), 20_000),  # type: ignore[union-attr] # gpt-4o has a price
             "anchor": (
@@ -55,109 +89,57 @@ def prices(table: Table) -> None:
         }
     )
     row(table, "price of a call", results["price"])
-    row(table, "  anchor: genai_prices.calc_price", results["anchor"])
-    row(table, "  ratio", results["anchor"] / results["price"], unit="x")
+    row(table, "  anchor: genai_prices.calc_price", results["anchor"], ours=results["price"])
     row(table, "read_call", results["read"])
 
 
-def store(table: Table, folder: Path) -> None:
-    """Import, count, replay and sweep; lean spans."""
-    lines = SAMPLE.read_bytes()
-    file = folder / "spans.jsonl"
-    file.write_bytes(lines * 20)
-    content = Content(b"k" * 32)
-    rows: list[SpanRow] = []
-    start = time.perf_counter()
-    for batch in read_traces([str(file)], content, ReadReport()):
-        rows += batch
-    read_seconds = time.perf_counter() - start
-    start = time.perf_counter()
-    Store().append(rows)
-    append_seconds = time.perf_counter() - start
-    some = rows[:1_000]
-    connection = duckdb.connect(str(folder / "anchor.duckdb"))
-    columns = ", ".join(f"c{index} varchar" for index in range(len(some[0])))
-    connection.execute(f"create table anchor ({columns})")
-    marks = ", ".join("?" * len(some[0]))
-    start = time.perf_counter()
-    connection.executemany(f"insert into anchor values ({marks})", some)
-    many_seconds = (time.perf_counter() - start) / len(some)
-    start = time.perf_counter()
-    for line in file.read_bytes().splitlines():
-        json.loads(line)
-    json_seconds = time.perf_counter() - start
-    row(table, "import: OTLP JSON to rows", len(rows) / read_seconds, unit="spans/s")
-    row(table, "  anchor: json.loads of the same lines", len(rows) / json_seconds, unit="spans/s")
-    row(table, "store: append", len(rows) / append_seconds, unit="spans/s")
-    row(table, "  anchor: executemany", 1 / many_seconds, unit="spans/s")
-    row(table, "  ratio", many_seconds * len(rows) / append_seconds, unit="x")
-    audit(table, rows)
+def parts(size: Size, folder: Path) -> dict[str, Callable[[Table], None]]:
+    """What can be measured, by name."""
+    rounds = size.rounds
+    return {
+        "live": processor,
+        "start": lambda table: starting.starts(table, 5 * rounds),
+        "append": lambda table: importing.appending(table, folder),
+        "import": lambda table: importing.imports(table, folder, size.bytes, rounds),
+        "audit": lambda table: auditing.audits(table, folder, size.spans, rounds),
+        "sweep": lambda table: replay.sweeps(table, size.calls, rounds),
+        "replay": lambda table: auditing.replays(table, folder, size.replayed),
+        "suggest": lambda table: starting.suggestions(table, size.runs, rounds),
+    }
 
 
-def audit(table: Table, rows: list[SpanRow]) -> None:
-    """Model calls, replay and sweep of a store of distinct spans."""
-    distinct = a_million_spans(rows[:1841])
-    spans = distinct.count()
-    book = PriceBook.load()
-    start = time.perf_counter()
-    build_model_calls(distinct, book)
-    row(
-        table,
-        "model_calls from 1M spans, half of them plain",
-        spans / (time.perf_counter() - start),
-        unit="spans/s",
+def about() -> str:
+    """Where and with what it was measured."""
+    found = [f"Python {platform.python_version()}"]
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    found += [f"{name} {peer}" for name in PEERS if (peer := importing.peer_version(name))]
+    load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} processors "
+        f"({platform.machine()}), load {load}\n{', '.join(found)}"
     )
-    budget = Budget(cost_usd="0.5")
-    recording = recorded(distinct, book, [budget], UnknownModel.CEILING)
-    calls = len(recording.calls)
-    start = time.perf_counter()
-    replay(recording, Budgets((budget,)))
-    row(table, "replay by the engine", calls / (time.perf_counter() - start), unit="calls/s")
-    kind = LimitKind.COST_USD
-    limits = log_spaced(kind, Decimal("0.01"), Decimal(5), 1_000)
-    verdicts = judge(distinct)
-    start = time.perf_counter()
-    sweep(distinct, recording, budget, kind, limits, verdicts)
-    row(table, f"sweep of 1,000 limits, {calls:,} calls", time.perf_counter() - start, unit="s")
-
-
-def a_million_spans(rows: list[SpanRow]) -> Store:
-    """The sample traces many times over, each with ids of its own and a plain span below each span."""
-    store = Store()
-    store.append(rows)
-    store.append(
-        [
-            row._replace(
-                span_id=f"{row.span_id[1:]}x",
-                parent_span_id=row.span_id,
-                attributes=PLAIN,
-                events=None,
-            )
-            for row in rows
-        ]
-    )
-    copies = 1_000_000 // store.count()
-    store.execute("create table sample as from spans; truncate spans")
-    store.execute(
-        "insert into spans select sample.* replace (md5(trace_id || number) as trace_id, replace("
-        "attributes, '\"gen_ai.response.id\":\"', '\"gen_ai.response.id\":\"' || number || '-')"
-        f" as attributes) from sample, range({copies}) copies(number)"
-    )
-    store.execute("drop table sample")
-    return store
 
 
 def main() -> None:
-    table = Table("path", "figure", "unit", box=None)
-    live.spans(table)
-    live.gates(table)
-    live.many_budgets(table)
-    live.threads(table)
-    live.memory(table)
-    prices(table)
+    parser = argparse.ArgumentParser(prog="tests.benchmarks", description=__doc__)
+    names = list(parts(SIZES["usual"], Path()))
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(names)}; all")
+    parser.add_argument("--size", choices=SIZES, default="usual")
+    asked = parser.parse_args()
+    if unknown := set(asked.parts) - set(names):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    console = Console(width=None if sys.stdout.isatty() else 150)
     with tempfile.TemporaryDirectory() as folder:
-        store(table, Path(folder))
-    Console().print(table)
+        for name, part in parts(SIZES[asked.size], Path(folder)).items():
+            if not asked.parts or name in asked.parts:
+                table = timing.table()
+                console.print(f"\n{name}: {about()}", highlight=False)
+                part(table)
+                console.print(table)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from otelbudget.live.gates.gated import Passage
 from otelbudget.live.request import Request
 from otelbudget.pricing.billing import Charge
 from tests.benchmarks.peers import peers
-from tests.benchmarks.timing import best, row
+from tests.benchmarks.timing import ROUNDS, Rounds, measure, row
 
 SPANS_IN_A_TRACE = 50
 TRACES, OPEN_SPANS = 2_000, 5
@@ -110,27 +110,29 @@ def spans(table: Table) -> None:
         for name, other in others.items():
             works[name] = (spans_of(other, is_llm=False), 5_000)
             works[f"{name} llm"] = (spans_of(other, is_llm=True), 5_000)
-        results = best(works)
+        results = measure(works)
     for kind, title in (("", "span without GenAI attributes"), (" llm", "LLM span: read, settle")):
-        row(table, f"processor, {title}", results[f"ours{kind}"] - results[f"bare{kind}"])
-        row(table, "  anchor: the SDK's own create and end", results[f"bare{kind}"])
+        bare = results[f"bare{kind}"]
+        ours = results[f"ours{kind}"] - bare
+        row(table, f"processor, {title}", ours)
+        row(table, "  anchor: the SDK's own create and end", bare, ours=ours)
         for name in others:
-            row(table, f"  anchor: {name}", results[f"{name}{kind}"] - results[f"bare{kind}"])
+            row(table, f"  anchor: {name}", results[f"{name}{kind}"] - bare, ours=ours)
     for other in others.values():
         other.shutdown()
 
 
 def gates(table: Table) -> None:
     """What a gate adds to a call, and a tap to a chunk of a stream."""
-    seconds: dict[str, float] = {}
+    seconds: dict[str, Rounds] = {}
     for title, body in (("", None), (", 8 kB of request estimated and held", BODY)):
         with watched_by(reserve=body is not None):
             admit, end = passages(body)
-            measured = best({"admit": (admit, 2_000), "end": (end, 2_000)})
+            measured = measure({"admit": (admit, 2_000), "end": (end, 2_000)})
         row(table, f"gate: admission{title}", measured["admit"])
         row(table, "  and later: answer read, charged, told to the span", measured["end"])
     with watched_by():
-        seconds |= best({"tap": (tap, 5), "loop": (loop, 5)})
+        seconds |= measure({"tap": (tap, 5), "loop": (loop, 5)})
     row(table, "stream tap, a chunk", (seconds["tap"] - seconds["loop"]) / CHUNKS)
 
 
@@ -139,14 +141,14 @@ def many_budgets(table: Table) -> None:
     for number in NUMBERS:
         with watched_by(some_budgets(number)):
             admit, end = passages(BODY)
-            seconds = best({"admit": (admit, 1_000), "end": (end, 1_000)})
+            seconds = measure({"admit": (admit, 1_000), "end": (end, 1_000)})
         row(table, f"gate: admission, {budgets_in_words(number)}", seconds["admit"])
     works = {
         f"{number} {hold is not None}": (admit_and_settle(number, hold), 10_000 // number)
         for number in NUMBERS
         for hold in (None, Hold(10**9, 2_200))
     }
-    seconds = best(works)
+    seconds = measure(works)
     for number in NUMBERS:
         named = f"engine: admission and settlement, {budgets_in_words(number)}"
         row(table, named, seconds[f"{number} False"])
@@ -238,12 +240,19 @@ def threads(table: Table) -> None:
     """How many LLM spans and gated calls a second many threads make, beside the bare SDK."""
     with watched_by() as processor:
         for number in (1, 8):
-            bare = in_threads(number, lambda: spans_of(None, is_llm=True))
-            ours = in_threads(number, lambda: spans_of(processor, is_llm=True))
-            calls = in_threads(number, gated_calls)
-            row(table, f"LLM spans, {number} threads", ours, unit="spans/s")
-            row(table, "  anchor: the bare SDK", bare, unit="spans/s")
-            row(table, f"gated calls, {number} threads", calls, unit="calls/s")
+            works = {
+                "bare": lambda: spans_of(None, is_llm=True),
+                "ours": lambda: spans_of(processor, is_llm=True),
+                "calls": gated_calls,
+            }
+            rates: dict[str, list[float]] = {name: [] for name in works}
+            for _ in range(ROUNDS):
+                for name, make in works.items():
+                    rates[name].append(in_threads(number, make))
+            done = {name: Rounds(tuple(values)) for name, values in rates.items()}
+            row(table, f"LLM spans, {number} threads", done["ours"], "spans/s")
+            row(table, "  anchor: the bare SDK", done["bare"], "spans/s", ours=done["ours"])
+            row(table, f"gated calls, {number} threads", done["calls"], "calls/s")
 
 
 def in_threads(number: int, make_work: Callable[[], Callable[[], object]]) -> float:
@@ -279,11 +288,11 @@ def memory(table: Table) -> None:
             span.end()
         del span
         ended = tracemalloc.get_traced_memory()[0]
-        row(table, "memory, a trace that is over", (ended - empty) / TRACES, unit="B")
-        row(table, "  the budget's account of it alone", account_bytes(), unit="B")
+        row(table, "memory, a trace that is over", Rounds.of((ended - empty) / TRACES), "B")
+        row(table, "  the budget's account of it alone", Rounds.of(account_bytes()), "B")
         own, bare = open_spans(processor), open_spans(None)
         tracemalloc.stop()
-        row(table, "memory, an open span of a trace of five", own - bare, unit="B")
+        row(table, "memory, an open span of a trace of five", Rounds.of(own - bare), "B")
 
 
 def account_bytes() -> float:

@@ -1,5 +1,6 @@
 """budget-audit suggest."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,6 +49,13 @@ class Kinds(click.ParamType[tuple[LimitKind, ...]]):
         return tuple(map(LimitKind, names))
 
 
+def _number(context: click.Context, param: click.Parameter, value: float) -> float:
+    """Refuse NaN, which passes every range."""
+    if math.isnan(value):
+        raise click.BadParameter("nan is no share", context, param)
+    return value
+
+
 @click.command("suggest")
 @options.sources
 @click.option(
@@ -61,6 +69,7 @@ class Kinds(click.ParamType[tuple[LimitKind, ...]]):
 @click.option(
     "--covers",
     type=click.FloatRange(0.5, 0.999),
+    callback=_number,
     default=DEFAULT_COVERS,
     show_default=True,
     help="Share of a workflow's runs that its limits should let through, all of them together.",

@@ -89,4 +89,6 @@ def _kinds(budget: Budget) -> Sequence[LimitKind]:
 
 def _clean(text: str) -> str:
     """Text that may stand in XML 1.0: names of users may hold what may not."""
-    return "".join(each if each.isprintable() and each < "\ufffe" else "\ufffd" for each in text)
+    return "".join(
+        each if each.isprintable() and each not in "\ufffe\uffff" else "\ufffd" for each in text
+    )

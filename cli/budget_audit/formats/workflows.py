@@ -40,7 +40,7 @@ def _workflow(workflow: Workflow) -> dict[str, Any]:
         "workflow": workflow.name,
         "runs": workflow.runs,
         "failed_runs": workflow.failed_runs,
-        "list_cost_usd": optional_money(cost.whole if cost.runs else None),
+        "list_cost_usd": optional_money(workflow.cost_pusd),
         "per_run": {
             "list_cost_usd": _statistic(cost, optional_money),
             "tokens": _statistic(workflow.tokens, int),
@@ -90,7 +90,7 @@ def _workflows(workflows: Sequence[Workflow], all_cost: int) -> RenderableType:
             each.name,
             f"{each.runs:,}",
             f"{each.failed_runs:,}" if each.failed_runs else "",
-            percent(each.list_cost_pusd.whole, all_cost),
+            percent(each.cost_pusd or 0, all_cost),
         )
         table.add_row(*named, "list cost", *_row(each.list_cost_pusd, short_money))
         table.add_row("", "", "", "", "tokens", *_row(each.tokens, _counted))

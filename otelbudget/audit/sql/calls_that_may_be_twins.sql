@@ -3,8 +3,8 @@
 -- Input: $any_without_id boolean, whether any call tells no response id. Row: the fields of otelbudget.audit.twins.Told, in order.
 with counted as (
     select *
-    from reported_calls
-    where call_row in (select counted.call_row from counted_calls as counted)
+    from memory.building.reported_calls
+    where call_row in (select counted.call_row from memory.building.counted_calls as counted)
 ),
 suspects as (
     select *

@@ -15,10 +15,8 @@ with calls as (
         call.start_time_unix_nano as starts_at,
         call.end_time_unix_nano as ends_at,
         call.call_row,
-        case when call.told is null then link.parent_row else call.span_row end as parent_row
+        case when call.told is null then call.parent_row else call.span_row end as parent_row
     from model_calls as call
-    inner join span_links as link
-        on call.span_row = link.span_row
     where call.has_usage
         and call.start_time_unix_nano is not null
 ),

@@ -1,48 +1,9 @@
 -- One row per model call that counts and per call without usage, with the agent it belongs to (its
 -- own, else the nearest ancestor's), the workflow (name of the trace's root span), and the attributes of
--- its gate's event as JSON (told; null where a span tells of it).
+-- its gate's event as JSON (told; null where a span tells of it). parent_row is that of its span, found
+-- by the ids that come with the span; the tops of cycles have none.
 create or replace table model_calls as
-with recursive nodes as materialized (
-    select
-        link.span_row,
-        link.parent_row,
-        named.span_row as named_row
-    from span_links as link
-    left join span_agents as named
-        on link.span_row = named.span_row
-),
-climb as (
-    select
-        node.span_row as leaf_row,
-        node.parent_row,
-        node.named_row,
-        0 as depth
-    from nodes as node
-    where node.span_row in (
-        select reported.span_row
-        from reported_calls as reported
-        where reported.call_row in (select counted.call_row from counted_calls as counted)
-    )
-    union all
-    select
-        climb.leaf_row,
-        node.parent_row,
-        node.named_row,
-        climb.depth + 1 as depth
-    from climb
-    inner join nodes as node
-        on climb.parent_row = node.span_row
-    where climb.named_row is null and climb.depth < 256
-),
-agents as (
-    select
-        climb.leaf_row,
-        named.agent
-    from climb
-    inner join span_agents as named
-        on climb.named_row = named.span_row
-),
-calls as (
+with calls as (
     select
         span.span_row as call_row,
         span.span_row,
@@ -50,6 +11,8 @@ calls as (
         span.trace_id,
         span.span_id,
         span.service,
+        span.response_id,
+        span.is_borrowed,
         span.has_usage,
         span.is_error,
         span.operation,
@@ -75,37 +38,52 @@ calls as (
         span.cache_rule,
         span.list_cost_pusd,
         span.confidence,
-        span.reported_cost_usd
-    from priced_spans as span
+        span.reported_cost_usd,
+        span.agent,
+        case
+            when span.span_row not in (select top.span_row from cycle_tops as top)
+                then span.parent_span_id
+        end as parent_span_id
+    from memory.building.priced_spans as span
     where span.span_row in (
         select counted.call_row
-        from counted_calls as counted
+        from memory.building.counted_calls as counted
         where counted.call_row >= 0
     )
     union all by name
     select
         library.* exclude (
             is_gate,
-            response_id,
-            is_borrowed,
             is_platform,
             is_model_operation,
             response_model,
             audio_cache_read_input_tokens,
             image_cache_read_input_tokens
         ),
-        coalesce(library.response_model, library.request_model) as model
+        coalesce(library.response_model, library.request_model) as model,
+        coalesce(json_extract_string(library.told, '$."gen_ai.agent.name"'), named.agent) as agent,
+        parent.span_id as parent_span_id
     from library_calls as library
-    where library.call_row in (select counted.call_row from counted_calls as counted)
+    left join span_agents as named
+        on library.span_row = named.span_row
+    inner join span_links as link
+        on library.span_row = link.span_row
+    left join spans as parent
+        on link.parent_row = parent.rowid
+    where library.call_row in (
+        select counted.call_row
+        from memory.building.counted_calls as counted
+    )
 )
 select
-    calls.* replace (
-        greatest(calls.end_time_unix_nano, calls.start_time_unix_nano + 1) as end_time_unix_nano
+    calls.* exclude (parent_span_id) replace (
+        greatest(calls.end_time_unix_nano, calls.start_time_unix_nano + 1) as end_time_unix_nano,
+        coalesce(calls.agent, parent.agent) as agent
     ),
-    coalesce(json_extract_string(calls.told, '$."gen_ai.agent.name"'), agents.agent) as agent,
+    parent.parent_row,
     root.root_name as workflow
 from calls
-left join agents
-    on calls.span_row = agents.leaf_row
+left join memory.building.call_parents as parent
+    on calls.parent_span_id = parent.span_id and calls.trace_id = parent.trace_id
 left join trace_roots as root
     on calls.trace_id = root.trace_id

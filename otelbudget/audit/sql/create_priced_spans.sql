@@ -1,6 +1,6 @@
 -- The rates by which each regular span that tells of usage is priced, with its cost: a view.
 -- is_plain: the cost follows from these rates alone.
-create or replace view priced_spans as
+create or replace view memory.building.priced_spans as
 select
     span.*,
     rate.confidence,
@@ -15,8 +15,8 @@ select
         span.input <= rate.max_input_tokens
         and not (rate.has_special and span.reasoning > 0)
     ) as is_plain
-from read_spans as span
-left join rates as rate
+from memory.building.read_spans as span
+left join memory.building.rates as rate
     on span.has_usage
     and coalesce(span.provider, '') = rate.provider
     and coalesce(span.response_model, span.request_model, '') = rate.model

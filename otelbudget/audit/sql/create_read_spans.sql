@@ -1,15 +1,17 @@
 -- What the spans tell of model calls, read as otelbudget.genai.reading does; is_regular: the span
 -- carries nothing but what this statement reads in the same way. A template, whose marks
 -- otelbudget.audit.reading fills in from the dialect table.
-create or replace table read_spans as
+create or replace table memory.building.read_spans as
 with decoded as (
     select
         span.span_row,
         span.trace_id,
         span.span_id,
+        span.parent_span_id,
         span.scope_name,
         span.service_name as service,
-        span.kind = 2 and span.service_name in ($platform_services) as is_platform_service,
+        coalesce(span.kind = 2 and span.service_name in ($platform_services), false)
+            as is_platform_service,
         span.start_time_unix_nano,
         span.end_time_unix_nano,
         coalesce(
@@ -37,7 +39,13 @@ named as (
 ),
 ruled as (
     select
-        * replace (coalesce(case operation $aliases else operation end, '') as operation),
+        * replace (
+            case
+                when operation is null then ''
+                when $is_usual then operation
+                else case operation $aliases else operation end
+            end as operation
+        ),
         case
             when cache_read + cache_write = 0 then 'none'
             when input < cache_read + cache_write then 'proof'

@@ -4,7 +4,7 @@
 -- is_gate: from an otelbudget.call event, whose leaf hangs below the span; else from the span itself.
 -- is_borrowed: a library wrote it onto its caller's span, so it is a leaf below that span too.
 -- is_platform: the provider tells it, of a call whose client may tell of it already.
-create or replace view reported_calls as
+create or replace view memory.building.reported_calls as
 select
     span.span_row as call_row,
     span.span_row,
@@ -25,7 +25,7 @@ select
     span.cache_read as cache_read_input_tokens,
     span.cache_write as cache_write_input_tokens,
     span.cache_write_1h as cache_write_1h_input_tokens
-from read_spans as span
+from memory.building.read_spans as span
 where span.is_call
 union all
 select

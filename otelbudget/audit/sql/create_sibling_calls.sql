@@ -8,7 +8,7 @@ with calls as (
         call.call_row,
         call.span_row,
         call.trace_id,
-        case when call.told is null then link.parent_row else call.span_row end as parent_row,
+        case when call.told is null then call.parent_row else call.span_row end as parent_row,
         coalesce(call.request_model, call.model, '') as asked_model,
         call.operation,
         call.input_tokens,
@@ -20,8 +20,6 @@ with calls as (
         call.start_time_unix_nano as starts_at,
         call.end_time_unix_nano as ends_at
     from model_calls as call
-    inner join span_links as link
-        on call.span_row = link.span_row
     where call.start_time_unix_nano is not null
         and (call.has_usage or call.is_error)
 ),

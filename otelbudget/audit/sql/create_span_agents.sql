@@ -3,5 +3,5 @@ create or replace table span_agents as
 select
     span_row,
     agent
-from read_spans
+from memory.building.read_spans
 where is_regular and agent is not null

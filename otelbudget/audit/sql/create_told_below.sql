@@ -1,6 +1,6 @@
 -- Every span above a model call that something below it tells of, so that it tells of it again:
 -- span_row and has_usage, whether usage is told below; both may hold.
-create or replace table told_below as
+create or replace table memory.building.told_below as
 with recursive above as (
     select
         case
@@ -9,7 +9,7 @@ with recursive above as (
             else link.parent_row
         end as span_row,
         reported.has_usage
-    from reported_calls as reported
+    from memory.building.reported_calls as reported
     inner join span_links as link
         on reported.span_row = link.span_row
     where (reported.has_usage or reported.is_model_operation) and not reported.is_platform

@@ -1,5 +1,5 @@
 -- The spans of tools: span_row, value (the tool's name, else the span's). Inputs: $marks varchar[],
--- operations of tools in double quotes; $operations varchar[], JSON pointers to what names the
+-- operations of tools in double quotes, and $any_mark varchar, a pattern of them; $operations varchar[], JSON pointers to what names the
 -- operation; $names varchar[], JSON pointers to what names the tool; $unnamed varchar[], names that
 -- are none.
 create or replace temporary table key_tellers as
@@ -16,7 +16,7 @@ with named as (
             lambda value: value is not null and not list_contains($unnamed::varchar[], value)
         )[1] as tool
     from span_once
-    where len(list_filter($marks::varchar[], lambda mark: contains(attributes, mark))) > 0
+    where regexp_matches(attributes, $any_mark)
 )
 select
     span_row,

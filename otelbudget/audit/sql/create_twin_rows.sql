@@ -1,4 +1,4 @@
 -- The reported calls that tell of a call that another one tells better.
-create or replace table twin_rows (
+create or replace table memory.building.twin_rows (
     call_row bigint
 )

@@ -1,6 +1,6 @@
 -- Drops the counted calls that repeat another one.
-delete from counted_calls
+delete from memory.building.counted_calls
 where call_row in (
     select call_row
-    from twin_rows
+    from memory.building.twin_rows
 )

@@ -3,20 +3,15 @@
 with recursive told as (
     select
         case
-            when reported.is_gate or reported.is_borrowed then reported.span_row
-            else link.parent_row
+            when counted.told is not null or counted.is_borrowed then counted.span_row
+            else counted.parent_row
         end as span_row,
-        sum(reported.input_tokens) as input_tokens,
-        sum(reported.output_tokens) as output_tokens,
-        sum(cost.list_cost_pusd) as list_cost_pusd
-    from reported_calls as reported
-    inner join span_links as link
-        on reported.span_row = link.span_row
-    left join reported_costs as cost
-        on reported.call_row = cost.call_row
-    where reported.has_usage
-        and reported.trace_id in (select repeated.trace_id from repeated_usage as repeated)
-        and reported.call_row in (select counted.call_row from counted_calls as counted)
+        sum(counted.input_tokens) as input_tokens,
+        sum(counted.output_tokens) as output_tokens,
+        sum(counted.list_cost_pusd) as list_cost_pusd
+    from cache.main.model_calls as counted
+    where counted.has_usage
+        and counted.trace_id in (select repeated.trace_id from repeated_usage as repeated)
     group by all
 ),
 below as (

@@ -1,14 +1,14 @@
 -- Adds the model calls that report no usage anywhere on their path: what gates say, and of spans the
 -- innermost. A span is left out where its gate says anything, and where one above it that asks a model
 -- reports usage.
-insert into counted_calls
+insert into memory.building.counted_calls
 with recursive told as materialized (
     select
         call_row,
         span_row,
         call_id,
         is_gate
-    from reported_calls
+    from memory.building.reported_calls
     where is_model_operation and not has_usage and not is_platform
 ),
 told_by_others as (
@@ -16,7 +16,7 @@ told_by_others as (
         call_id,
         bool_or(has_usage) as has_usage,
         bool_or(is_gate) as is_gate
-    from reported_calls
+    from memory.building.reported_calls
     where call_id is not null
     group by call_id
 ),
@@ -32,7 +32,7 @@ unclear as materialized (
         and (told.is_gate or not coalesce(other.is_gate, false))
         and (
             told.is_gate
-            or not exists (select 1 from told_below as below where below.span_row = told.span_row)
+            or not exists (select 1 from memory.building.told_below as below where below.span_row = told.span_row)
         )
 ),
 climb as (
@@ -58,7 +58,7 @@ explained as (
     from climb
     where climb.span_row in (
         select above.span_row
-        from reported_calls as above
+        from memory.building.reported_calls as above
         where above.has_usage and above.is_model_operation and not above.is_gate
     )
 )

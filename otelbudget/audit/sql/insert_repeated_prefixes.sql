@@ -17,16 +17,14 @@ with calls as (
         lag(call.end_time_unix_nano) over siblings as ended_before,
         lag(call.span_row) over siblings as row_before
     from model_calls as call
-    inner join span_links as link
-        on call.span_row = link.span_row
     where call.has_usage
         and not call.is_error
         and call.told is null
         and call.start_time_unix_nano is not null
         and call.input_tokens >= 1024
-        and link.parent_row is not null
+        and call.parent_row is not null
     window siblings as (
-        partition by link.parent_row, call.model
+        partition by call.parent_row, call.model
         order by call.start_time_unix_nano, call.call_row
     )
 ),

@@ -7,15 +7,13 @@ with recursive calls as (
     select
         call.call_row,
         call.span_row,
-        link.parent_row,
+        call.parent_row,
         coalesce(
             json_extract_string(call.told, $written),
             json_extract_string(call.told, $own),
             teller.value
         ) as value
     from model_calls as call
-    inner join span_links as link
-        on call.span_row = link.span_row
     left join key_tellers as teller
         on call.span_row = teller.span_row
 ),

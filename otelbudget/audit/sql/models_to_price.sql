@@ -3,5 +3,5 @@ select distinct
     coalesce(provider, '') as provider,
     coalesce(response_model, request_model, '') as model,
     coalesce(service_tier, '') as service_tier
-from read_spans
+from memory.building.read_spans
 where is_call and has_usage

@@ -4,4 +4,4 @@ select
     coalesce(bool_or(is_platform and has_usage), false) as has_platform,
     coalesce(bool_or(is_borrowed and has_usage), false) as has_borrowed,
     coalesce(bool_or(has_usage and response_id is null), false) as any_without_id
-from reported_calls
+from memory.building.reported_calls

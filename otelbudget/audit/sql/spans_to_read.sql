@@ -13,8 +13,8 @@ select
     span.end_time_unix_nano,
     span.attributes,
     case when library.reads_events then span.events end as events
-from library_spans as library
-inner join read_spans as told
+from memory.building.library_spans as library
+inner join memory.building.read_spans as told
     on library.span_row = told.span_row
 inner join spans as span
     on library.span_row = span.rowid

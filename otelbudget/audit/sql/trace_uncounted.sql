@@ -3,20 +3,16 @@
 -- the same response id (null: none does), input and output tokens. Input: $trace_id varchar.
 with here as (
     select *
-    from reported_calls
-    where trace_id = $trace_id
-        and (has_usage or is_model_operation)
-        and call_row not in (select counted.call_row from model_calls as counted)
+    from uncounted_calls
+    where trace_id = $trace_id and (has_usage or is_model_operation)
 ),
 elsewhere as (
     select
-        told.response_id,
-        min(counted.trace_id) as trace_id
-    from model_calls as counted
-    inner join reported_calls as told
-        on counted.call_row = told.call_row
-    where told.response_id in (select here.response_id from here)
-    group by told.response_id
+        response_id,
+        min(trace_id) as trace_id
+    from model_calls
+    where response_id in (select here.response_id from here)
+    group by response_id
 )
 select
     here.span_row,
@@ -24,7 +20,7 @@ select
     here.is_platform,
     here.call_id is not null and here.call_id in (
         select gate.call_id
-        from reported_calls as gate
+        from library_calls as gate
         where gate.is_gate and gate.has_usage and gate.call_id is not null
     ) as is_told_by_gate,
     elsewhere.trace_id as counted_in,

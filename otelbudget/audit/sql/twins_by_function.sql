@@ -12,8 +12,8 @@ with told as (
         reported.end_time_unix_nano,
         span.name,
         json_extract_string(span.attributes, $function_id) as function_id
-    from counted_calls as counted
-    inner join reported_calls as reported
+    from memory.building.counted_calls as counted
+    inner join memory.building.reported_calls as reported
         on counted.call_row = reported.call_row
     inner join spans as span
         on reported.span_row = span.rowid

@@ -1,10 +1,10 @@
--- What the runs of each workflow used, by measure (list_cost_pusd, tokens, model_calls, nanoseconds):
+-- What the runs of each workflow used, by measure (whole_cost_pusd, tokens, model_calls, nanoseconds):
 -- workflow, measure, runs of which it is known, their sum, median, 95 % quantile and the most. A
 -- quantile is the smallest value that at least so many of the runs stay at or below.
 with measured as (
     unpivot trace_sums
     on
-        list_cost_pusd,
+        whole_cost_pusd,
         tokens,
         model_calls,
         nanoseconds

@@ -1,0 +1,3 @@
+-- Names of the attributes that spans carry: name.
+select name
+from attribute_names

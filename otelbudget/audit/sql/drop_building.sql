@@ -1,0 +1,2 @@
+-- Lets go of what only building needed.
+drop schema memory.building cascade

@@ -1,0 +1,3 @@
+-- Keeps an answer. Inputs: $question varchar; $answer varchar, JSON.
+insert into answers
+values ($question, $answer)
