@@ -6,6 +6,7 @@ READY := .venv/.ready
 COMPAT := .venv/.compat
 OPENAI2 := .venv-openai2/.ready
 BENCH := .venv-bench/.ready
+PEERS := .venv-bench-peers/.ready
 RESULTS := build/compat
 BIN := .venv/bin
 
@@ -81,12 +82,20 @@ $(BENCH): $(READY)
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -e . --group bench
 	@touch $@
 
-bench: $(BENCH) ## Measure speed beside its anchors
-	@.venv-bench/bin/python -m tests.benchmarks
+$(PEERS): $(READY)
+	@echo 'Setting up .venv-bench-peers (once; about a minute) ...'
+	@$(PYTHON) -m venv .venv-bench-peers
+	@.venv-bench-peers/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@.venv-bench-peers/bin/python -m pip install --quiet --disable-pip-version-check --group bench-peers || \
+		echo 'tracelift and tokenjam cannot be installed here: they are left out' >&2
+	@touch $@
+
+bench: $(BENCH) $(PEERS) ## Measure speed beside its anchors (ARGS='--size full audit': parts and sizes; ARGS=--help)
+	@.venv-bench/bin/python -m tests.benchmarks $(ARGS)
 
 wheel: $(READY) ## Build the wheel, install it apart from the sources and use it
 	@rm -rf dist && $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps -w dist .
 	@$(PYTHON) tests/check_wheel.py dist/*.whl
 
 clean: ## Remove what the targets made
-	@rm -rf .venv .venv-bench .venv-openai2 build dist .mypy_cache .ruff_cache
+	@rm -rf .venv .venv-bench .venv-bench-peers .venv-openai2 build dist .mypy_cache .ruff_cache

@@ -1,9 +1,12 @@
 """The entry point: commands, exit codes and errors."""
 
 import os
+import re
 import sys
+import tempfile
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -14,6 +17,7 @@ EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_WRONG_USAGE = 2
 EXIT_GATE_FAILED = 3
+_SIGNS_OF_NO_ROOM = ("Out of Memory", "No space left", "File too large", "max_temp_directory_size")
 
 # Name, and first sentence of the help, so that --help loads no command.
 COMMANDS: Mapping[str, str] = {
@@ -97,7 +101,36 @@ def main() -> None:
         sys.exit(EXIT_FAILED)
     except OSError as error:
         if not isinstance(error, BrokenPipeError):  # then the reader has gone: say nothing
-            click.echo(f"budget-audit: the answer cannot be written: {error.strerror}", err=True)
+            click.echo(f"budget-audit: {_cause(error)}", err=True)
         # Python flushes at the end, and would fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_FAILED)
+    except Exception as error:
+        if not _is_of_duckdb(error):
+            raise
+        click.echo(f"budget-audit: {_cause_in_duckdb(error)}", err=True)
+        sys.exit(EXIT_FAILED)
+
+
+def _cause(error: OSError) -> str:
+    if error.filename is None:
+        return f"the answer cannot be written: {error.strerror or error}"
+    return f"{os.fspath(error.filename)} cannot be used: {error.strerror}"
+
+
+def _is_of_duckdb(error: Exception) -> bool:
+    duckdb = sys.modules.get("duckdb")  # not loaded for this: most commands start without it
+    return duckdb is not None and isinstance(error, duckdb.Error)
+
+
+def _cause_in_duckdb(error: Exception) -> str:
+    """What DuckDB could not do, without what it says to those who write SQL."""
+    lines = str(error).strip().splitlines()
+    reason = lines[0].rpartition("Original error: ")[2] if lines else type(error).__name__
+    if not any(sign in reason for sign in _SIGNS_OF_NO_ROOM):
+        remedy = "where a store is damaged, import its traces into a new one, else report this"
+    elif file := re.search(r'file "([^"]+)"', reason):
+        remedy = f"make room on the disk of {Path(file[1]).parent.parent}"
+    else:
+        remedy = f"make room in memory and in {tempfile.gettempdir()}"
+    return f"DuckDB failed: {reason}; {remedy}"

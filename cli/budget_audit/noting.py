@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+from budget_audit.formats.tables import days
 from otelbudget.audit.happenings import Recording
+from otelbudget.audit.spend import InputFacts
 from otelbudget.budgets.config import Budget, Budgets, Mode
 from otelbudget.budgets.scopes import NONE, Place
 from otelbudget.ingest import ReadReport
@@ -30,6 +32,24 @@ def warn_unpriced(
         f"calls of {model!r} have no known price and count {counts} toward money limits",
         count,
     )
+
+
+def note_no_calls(
+    report: ReadReport,
+    facts: InputFacts,
+    where: Sequence[tuple[str, str]],
+    since: int | None,
+    until: int | None,
+) -> None:
+    """Warn that no call is left of those that were read, by what was asked for."""
+    has = " and ".join(f"{key}={value}" for key, value in where)
+    if since is until is None:
+        if has:
+            report.warn("no_calls", f"no call has {has}")
+        return
+    that = f"no call that has {has}" if has else "no call"
+    of = days(facts.period_start, facts.period_end)
+    report.warn("no_calls", f"{that} starts in this period; the spans are of {of}")
 
 
 def note_assumed(report: ReadReport, recording: Recording) -> None:
@@ -65,6 +85,16 @@ def note_keys(report: ReadReport, recording: Recording, budgets: Sequence[Budget
             )
     if sentences:
         report.warn("scope_without_value", " ".join(sentences))
+
+
+def note_untold(report: ReadReport, keys: Sequence[str]) -> None:
+    """Warn of keys to group by that no call has a value for: they are likely misspelt."""
+    if keys:
+        names = " and ".join(map(repr, keys))
+        noun = "key" if len(keys) == 1 else "keys"
+        report.warn(
+            "key_without_value", f"no call has a value for the {noun} {names}, so all are {NONE}"
+        )
 
 
 def note_tiers(report: ReadReport, recording: Recording, budgets: Budgets) -> None:

@@ -169,9 +169,13 @@ class Share(click.ParamType[Decimal]):
 
 
 class Rise(click.ParamType[Decimal]):
-    """A share by which something may rise, such as 10% or 0.1."""
+    """A share by which something may rise, such as 10% or 0.1.
+
+    From 1 on it takes the sign: who writes 10 means 10 %, and not ten times as much more.
+    """
 
     name = "PERCENT"
+    _most = 1000
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -182,11 +186,15 @@ class Rise(click.ParamType[Decimal]):
         text = str(value).strip()
         try:
             share = Decimal(text[:-1]) / 100 if text.endswith("%") else Decimal(text)
-            is_right = share.is_finite() and share >= 0
+            is_right = 0 <= share <= self._most and (share < 1 or text.endswith("%"))
         except InvalidOperation:
             is_right = False
         if not is_right:
-            self.fail(f"{value!r}; write a share from 0 on, such as 10% or 0.1", param, ctx)
+            self.fail(
+                f"{value!r}; write a percentage such as 10%, or a share below 1 such as 0.1",
+                param,
+                ctx,
+            )
         return share
 
 
@@ -241,15 +249,7 @@ def _size(ctx: click.Context, param: click.Parameter, value: int) -> None:  # no
 
 
 def sources(command: Callable[..., Any]) -> Callable[..., Any]:
-    """SRC..., and --max-bytes, which is kept in the context."""
-    command = click.option(
-        "--max-bytes",
-        type=click.IntRange(min=1 << 10),
-        default=1 << 30,
-        expose_value=False,
-        callback=_size,
-        help="Largest JSON document or message that is held in memory whole.  [default: 1 GiB]",
-    )(command)
+    """SRC...."""
     return click.argument("sources", metavar="SRC...", nargs=-1, required=True)(command)
 
 
@@ -339,7 +339,15 @@ def prices(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def strict(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--strict."""
+    """--strict, and --max-bytes, which is kept in the context."""
+    command = click.option(
+        "--max-bytes",
+        type=click.IntRange(min=1 << 10),
+        default=1 << 30,
+        expose_value=False,
+        callback=_size,
+        help="Largest JSON document or message that is held in memory whole.  [default: 1 GiB]",
+    )(command)
     return click.option(
         "--strict", is_flag=True, help="Exit 1 if anything in the input could not be read."
     )(command)

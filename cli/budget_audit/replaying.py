@@ -65,6 +65,7 @@ class Replayable(NamedTuple):
         recording: The calls.
         verdicts: Which runs were good.
         as_recorded: The calls as they were, where they are asked about as they would have been.
+        supposed: What is taken to be true of these calls alone, one sentence each.
     """
 
     asked: Asked
@@ -73,11 +74,12 @@ class Replayable(NamedTuple):
     recording: Recording
     verdicts: Verdicts
     as_recorded: Recording | None = None
+    supposed: Sequence[str] = ()
 
     @property
     def assumptions(self) -> Sequence[str]:
         """What the answer takes to be true, one sentence each."""
-        return assumptions(self.asked)
+        return (*assumptions(self.asked), *self.supposed)
 
     def base(self) -> Replay | None:
         """What the budgets would have done to the calls as they were; None without a what-if."""
@@ -158,9 +160,10 @@ def of(loaded: loading.Loaded, asked: Asked) -> Replayable:
     store, report, _ = loaded
     swept = [] if asked.swept is None else [asked.swept]
     as_recorded = None
+    supposed: Sequence[str] = ()
     if asked.what_if.is_asked:
         as_recorded = _recorded(loaded, asked)
-        supposing.suppose_loaded(loaded, asked.what_if)
+        supposed = supposing.suppose_loaded(loaded, asked.what_if)
     recording = _recorded(loaded, asked)
     noting.note_unpriced(report, recording, budgets)
     noting.note_assumed(report, recording)
@@ -169,7 +172,7 @@ def of(loaded: loading.Loaded, asked: Asked) -> Replayable:
         noting.note_tiers(report, recording, budgets)
     verdicts = judge(store, asked.success)
     known = {run: verdicts[run] for run in recording.runs & verdicts.keys()}
-    return Replayable(asked, store, report, recording, known, as_recorded)
+    return Replayable(asked, store, report, recording, known, as_recorded, supposed)
 
 
 def _recorded(loaded: loading.Loaded, asked: Asked) -> Recording:

@@ -1,13 +1,13 @@
 """What-ifs of the command line: their options, and their effect on what was loaded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import wraps
 from typing import Any
 
 import click
 
-from budget_audit.formats.values import counted
+from budget_audit.formats.values import counted, day
 from budget_audit.loading import Loaded
 from budget_audit.options import Instant, Replacement, Share
 from otelbudget.audit.whatif import WhatIf, suppose
@@ -47,8 +47,11 @@ def what_ifs(command: Callable[..., Any]) -> Callable[..., Any]:
     )(wrapped)
 
 
-def suppose_loaded(loaded: Loaded, what_if: WhatIf) -> None:
+def suppose_loaded(loaded: Loaded, what_if: WhatIf) -> Sequence[str]:
     """Make the model calls what they would have been; what has no effect becomes a warning.
+
+    Returns:
+        What is taken to be true beside the assumptions of `what_if`, one sentence each.
 
     Raises:
         NoPriceError: A model that would have been called has no known price.
@@ -61,3 +64,11 @@ def suppose_loaded(loaded: Loaded, what_if: WhatIf) -> None:
         loaded.report.warn(
             "stated_costs", f"{stated} with a cost that the application stated stay as they are"
         )
+    if what_if.prices_at is None or not changed.before_history:
+        return ()
+    older = counted(changed.before_history, "call")
+    said = (
+        f"No price of {day(what_if.prices_at)} is known for {older}: the first known price of the "
+        "model is used, and it may have been another then."
+    )
+    return (said,)

@@ -1,5 +1,6 @@
 """What the totals do not say: each a count, example traces and, where it can be said, an amount."""
 
+from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -144,7 +145,20 @@ def _find(store: Store, book: PriceBook | None) -> tuple[Finding, ...]:
         for confidence, kind in _PRICES.items()
     ]
     found += waste(store, book)
+    found += _no_model_calls(store)
     return tuple(finding for finding in found if finding.count)
+
+
+def _no_model_calls(store: Store) -> Iterator[Finding]:
+    """What there is instead, where no span of all is a model call: silence could be our fault."""
+    if store.is_narrowed:
+        return
+    for count, names in store.rows(_load("finding_no_model_calls")):
+        text = (
+            f"No model call among {count:,} spans; attributes seen: {', '.join(names or ['none'])}; "
+            "calls are known by the attributes of the GenAI conventions and their dialects."
+        )
+        yield Finding("no_model_calls", "warn", text, count)
 
 
 def _finding(store: Store, kind: _Kind, statement: str | None = None, **inputs: object) -> Finding:

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 
-from otelbudget.audit.keys import Keys
+from otelbudget.audit.keys import Keys, check_told
 from otelbudget.audit.spend import Totals, group_calls
 from otelbudget.budgets.scopes import NONE
 from otelbudget.genai.usage import TokenUsage
@@ -76,10 +76,14 @@ def charges(store: Store, book: PriceBook, by: Sequence[str] = ()) -> Iterator[C
         store: A store on which `build_model_calls` has run.
         book: The prices by which the calls were counted.
         by: Further keys, such as "tenant.id".
+
+    Raises:
+        UnknownKeyError: A key means nothing, and no span carries it.
     """
     tags = [key for key in by if key not in _OWN_KEYS]
-    groups = group_calls(store, Keys((*_OWN_KEYS, *tags))).groups
-    for group in sorted(groups, key=lambda group: tuple(group.key.values())):
+    grouped = group_calls(store, Keys((*_OWN_KEYS, *tags)))
+    check_told(grouped.keys_without_values)
+    for group in sorted(grouped.groups, key=lambda group: tuple(group.key.values())):
         yield from _charges(group.key, group.totals, book, tags)
 
 

@@ -139,7 +139,7 @@ class _Calendar(NamedTuple):
 
 
 def _calendar(store: Store, timezone: str) -> _Calendar | None:
-    first, as_of = store.row(_load("call_period"))
+    first, as_of, _ = store.row(_load("call_period"))
     if first is None:
         return None
     window = CalendarWindow(CalendarUnit.DAY, timezone)

@@ -1,5 +1,7 @@
 """What recorded runs used beyond their budgets."""
 
+from math import inf
+
 import msgspec
 
 from otelbudget.audit.happenings import Recording
@@ -29,7 +31,8 @@ def violations(recording: Recording, budgets: Budgets, result: Replay) -> tuple[
         result: What a replay of them gave.
 
     Returns:
-        One for each limit, scope and window, in the order of the budgets.
+        One for each limit, scope and window, in the order of the budgets; of a budget those first
+        that used the most of their limit.
     """
     counted, _ = audited(recording, budgets)
     modes = {budget.name: budget.mode for budget in budgets.budgets}
@@ -42,4 +45,10 @@ def violations(recording: Recording, budgets: Budgets, result: Replay) -> tuple[
             found.append(
                 Violation(msgspec.structs.replace(usage, is_enforcing=is_enforcing), denied)
             )
+    places = {budget.name: place for place, budget in enumerate(budgets.budgets)}
+    found.sort(key=lambda each: (places[each.usage.budget], -_utilization(each.usage)))
     return tuple(found)
+
+
+def _utilization(usage: Usage) -> float:
+    return usage.usage / usage.limit if usage.limit else inf

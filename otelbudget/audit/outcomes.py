@@ -151,6 +151,7 @@ class Replay(msgspec.Struct, frozen=True):
         denials: How many calls, of models and of tools, each limit refused: by budget, scope, start of
             the window and kind.
         usages: What each scope used of each limit.
+        refused_calls: Places of the refused calls among those of the recording.
     """
 
     scopes: int
@@ -172,6 +173,7 @@ class Replay(msgspec.Struct, frozen=True):
     refused: frozenset[Refused]
     denials: Mapping[tuple[str, Scope, int | None, LimitKind], int]
     usages: tuple[Usage, ...]
+    refused_calls: frozenset[int] = frozenset()
 
     @property
     def runs_stopped(self) -> frozenset[Run]:

@@ -301,6 +301,7 @@ class _Run:
             refused=tallies.refusals(),
             denials=tallies.denials(),
             usages=tallies.usages(),
+            refused_calls=frozenset(self._refused),
         )
 
     def _tally_allowed(self, calls: Sequence[RecordedCall], near: Iterable[int]) -> None:

@@ -8,14 +8,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import msgspec
+
 from otelbudget.audit.calls import build_model_calls
 from otelbudget.errors import StoreBusyError, StoreError
-from otelbudget.ingest import MAX_BYTES, Progress, ReadReport, expand, fill, is_store
+from otelbudget.genai.reading import MAX_TOKENS
+from otelbudget.ingest import MAX_BYTES, Progress, ReadReport, expand, is_store
+from otelbudget.ingest.filling import fill
 from otelbudget.pricing.book import PriceBook
+from otelbudget.store import sql
+from otelbudget.store import spill
 from otelbudget.store.store import READ_TIMEOUT_SECONDS, Store
 
+_load = partial(sql.load, "otelbudget.audit")
 _DUCKDB = "duckdb"
 _QUIET_SECONDS = 1.0
+_LONGEST_SHOWN = 60
 _LARGE_BYTES = 1 << 26
 _Used = TypeVar("_Used")
 
@@ -53,10 +61,19 @@ def load(sources: Sequence[str], book: PriceBook | None = None, **reading: Any) 
         report.warn("stale_prices", stale)
     faults = build_model_calls(store, book)
     if faults:
-        report.warn(
-            "unreadable_counts", "a token count that is no count, such as NaN, was ignored", faults
-        )
+        report.warn("unreadable_counts", _first_fault(store), faults)
     return Loaded(store, report, book)
+
+
+def _first_fault(store: Store) -> str:
+    """Names the first token count that is none, and what a count is."""
+    key, trace_id, span_id, attributes = store.row(_load("first_faulty_value"))
+    value = msgspec.json.encode(msgspec.json.decode(attributes).get(key)).decode()
+    shown = value if len(value) <= _LONGEST_SHOWN else f"{value[:_LONGEST_SHOWN]}..."
+    return (
+        f"span {span_id} of trace {trace_id}: {key} is {shown}, which is no token count and was "
+        f"ignored; a count is a whole number from 0 to {MAX_TOKENS:,}"
+    )
 
 
 def read(  # noqa: PLR0913 - two that matter, the others have a default
@@ -115,7 +132,7 @@ def read(  # noqa: PLR0913 - two that matter, the others have a default
 
 def _open(path: Path, on_wait: Callable[[Path], None] | None) -> Store:
     """A store as it is; a copy of it where something waits beside it that cannot be moved in."""
-    if Store.take_in(path):
+    if spill.take_in(path):
         return _in_turn(partial(Store.of, path), path, on_wait)
     with ExitStack() as undoing:
         store = Store(Path(tempfile.gettempdir()) if _are_large([path]) else None)
@@ -140,7 +157,7 @@ def _copy(
             first = first or error
             report.files += 1
             report.unreadable += 1
-            report.warn("unreadable_file", str(error))
+            report.warn("unreadable_file", str(error), file=str(path))
             continue
         _found(report)
     return first

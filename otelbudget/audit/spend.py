@@ -123,6 +123,8 @@ class Spend(msgspec.Struct, frozen=True):
         groups_count: How many groups there are, those that were not asked for included.
         keys_without_values: Keys of which no call has a value.
         timezone: Whose calendar hours, days, weeks and months are.
+        first_call_at: When the first call started, unix ns, None without times.
+        last_call_at: When the last call started, unix ns, None without times.
     """
 
     input: InputFacts
@@ -133,6 +135,8 @@ class Spend(msgspec.Struct, frozen=True):
     groups_count: int = 0
     keys_without_values: tuple[str, ...] = ()
     timezone: str = DEFAULT_TIMEZONE
+    first_call_at: int | None = None
+    last_call_at: int | None = None
 
 
 def spend(
@@ -160,6 +164,12 @@ def spend(
     [whole] = group_calls(store, Keys(())).groups
     (traces,) = store.row(_load("count_traces"))
     totals = msgspec.structs.replace(whole.totals, traces=traces)
+    first, _, last = answered(
+        store,
+        tuple[int | None, int | None, int | None],
+        ("call period",),
+        lambda: store.row(_load("call_period")),
+    )
     return Spend(
         input=input_facts(store),
         totals=totals,
@@ -169,6 +179,8 @@ def spend(
         confidence=_confidence(store),
         keys_without_values=grouped.keys_without_values,
         timezone=keys.timezone,
+        first_call_at=first,
+        last_call_at=last,
     )
 
 

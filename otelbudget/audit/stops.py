@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from otelbudget.audit.happenings import Fate, Recording
+from otelbudget.audit.happenings import Fate, RecordedCall, Recording
 from otelbudget.audit.outcomes import Refused, Replay
 from otelbudget.audit.replay import replay
 from otelbudget.budgets.config import Budgets, LimitKind
@@ -26,7 +26,8 @@ class Stop(NamedTuple):
         scope: What the budget was used up by.
         window_start: Start of its window in unix ns, None where it has none or rolls.
         calls_before: Model calls of the trace that start before it.
-        calls_after: Model calls of the trace from there on, itself included.
+        calls_denied: Model calls of the trace that would have been refused, itself included; calls
+            known to be free pass a limit on money.
         avoided_pusd: Their list cost, in pico-USD.
     """
 
@@ -38,7 +39,7 @@ class Stop(NamedTuple):
     scope: Scope
     window_start: int | None
     calls_before: int
-    calls_after: int
+    calls_denied: int
     avoided_pusd: int
 
 
@@ -69,7 +70,10 @@ def first_stop(recording: Recording, budgets: Budgets, trace_id: str) -> Stop | 
         result = replay(_until(recording, moments[count - 1]), budgets)
         return result, [each for each in result.refused if each.run in runs]
 
-    if not moments or not refused(len(moments))[1]:
+    if not moments:
+        return None
+    whole, found = refused(len(moments))
+    if not found:
         return None
     lowest, highest = 1, len(moments)
     while lowest < highest:
@@ -79,11 +83,31 @@ def first_stop(recording: Recording, budgets: Budgets, trace_id: str) -> Stop | 
         else:
             lowest = middle + 1
     result, found = refused(lowest)
-    return _stop(recording, trace_id, moments[lowest - 1], result, found[0])
+    denied = [
+        call
+        for place, call in enumerate(_until(recording, moments[-1]).calls)
+        if place in whole.refused_calls and call.trace_id == trace_id
+    ]
+    return _stop(
+        _calls_before(recording, trace_id, moments[lowest - 1]),
+        denied,
+        moments[lowest - 1],
+        result,
+        found[0],
+    )
+
+
+def _calls_before(recording: Recording, trace_id: str, moment: _Moment) -> int:
+    return sum(
+        call.trace_id == trace_id
+        and call.fate is not Fate.DENIED
+        and (call.start_time_unix_nano, call.span_id) < moment
+        for call in recording.calls
+    )
 
 
 def _stop(
-    recording: Recording, trace_id: str, moment: _Moment, result: Replay, by: Refused
+    calls_before: int, denied: Sequence[RecordedCall], moment: _Moment, result: Replay, by: Refused
 ) -> Stop:
     budget = next(
         name
@@ -96,12 +120,6 @@ def _stop(
         if (usage.budget, usage.scope, usage.window_start, usage.kind)
         == (budget, by.scope, by.window_start, by.kind)
     )
-    calls = [
-        call
-        for call in recording.calls
-        if call.trace_id == trace_id and call.fate is not Fate.DENIED
-    ]
-    after = [call for call in calls if (call.start_time_unix_nano, call.span_id) >= moment]
     return Stop(
         *moment,
         budget,
@@ -109,9 +127,9 @@ def _stop(
         limit,
         by.scope,
         by.window_start,
-        len(calls) - len(after),
-        len(after),
-        sum(call.charge.list_cost_pusd or 0 for call in after),
+        calls_before,
+        len(denied),
+        sum(call.charge.list_cost_pusd or 0 for call in denied),
     )
 
 

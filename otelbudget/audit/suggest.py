@@ -6,6 +6,7 @@ there is no such limit and none is given. Runs that cannot tell what a run needs
 counted; so are suspected runaways while they are few.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 
@@ -40,8 +41,8 @@ class Suggested(msgspec.Struct, frozen=True):
 
     Attributes:
         limit: Pico-USD for "cost_usd", ns for "seconds", else a count; on three digits, rounded up.
-        interval: Where the wanted quantile of this kind alone lies, with 90 % confidence. Limits of
-            several kinds lie above it, since they let the wanted share through together.
+        interval: Where the wanted quantile of this kind alone lies, with 90 % confidence. Most limits
+            lie at its upper end or above, as they let the wanted share through together; some inside.
     """
 
     limit: int
@@ -121,6 +122,14 @@ class Suggestions(msgspec.Struct, frozen=True):
     workflows: tuple[Suggestion, ...]
     tiers: tuple[Tier, ...]
     covers: float
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What people call each workflow: its name, and its whole key where others have that name."""
+        count = Counter(each.name for each in self.workflows)
+        return tuple(
+            each.name if count[each.name] == 1 else _whole_name(each) for each in self.workflows
+        )
 
 
 def suggest(  # noqa: PLR0913 - the choices of the command
@@ -292,6 +301,18 @@ def _shift(amounts: Sequence[int], earlier: int) -> str | None:
     if 2 * _NORMAL.cdf(-abs(deviations)) >= _SHIFT_LEVEL:
         return None
     return "risen" if deviations > 0 else "fallen"
+
+
+def _whole_name(suggestion: Suggestion) -> str:
+    """The name, and the values of the key that are not in it as they are: "chat (agent writer)"."""
+    name = suggestion.name
+    rest = (
+        f"{key} {value}" if value else f"no {key}"
+        for key, value in suggestion.key.items()
+        if value != name
+    )
+    aside = ", ".join(rest)
+    return f"{name} ({aside})" if aside else name
 
 
 def _short_name(suggestion: Suggestion) -> str:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from otelbudget.audit.spend import input_facts
 from otelbudget.errors import OtelBudgetError
 from otelbudget.genai import semconv
 from otelbudget.genai.reading import read_agent, read_tool
@@ -33,20 +34,25 @@ class TraceNotFoundError(OtelBudgetError, LookupError):
 
     Attributes:
         trace_id: What was looked for.
-        near: Ids that begin so, else the most alike.
+        found: Some ids that begin so.
+        count: How many traces there are.
     """
 
-    def __init__(self, trace_id: str, near: Sequence[str], *, is_ambiguous: bool) -> None:
-        ids = ", ".join(near)
-        if is_ambiguous:
+    def __init__(self, trace_id: str, found: Sequence[str], count: int) -> None:
+        if found:
+            ids = ", ".join(found)
             sentence = f"Several traces begin with {trace_id!r}: {ids}; give more of the id."
-        elif near:
-            sentence = f"No trace begins with {trace_id!r}; the nearest are {ids}."
+        elif count:
+            sentence = (
+                f"No trace of the {count:,} in these sources begins with {trace_id!r}; "
+                "`budget-audit audit --by trace` lists them."
+            )
         else:
             sentence = f"No trace begins with {trace_id!r}: the sources hold no span."
         super().__init__(sentence)
         self.trace_id = trace_id
-        self.near = tuple(near)
+        self.found = tuple(found)
+        self.count = count
 
 
 class CallUsage(msgspec.Struct, frozen=True):
@@ -156,12 +162,11 @@ def find_trace(store: Store, trace_id: str) -> str:
         TraceNotFoundError: None does, or several do.
     """
     wanted = trace_id.strip().lower()
-    found = store.rows(_load("traces_like"), {"trace_id": wanted})
-    begins = [each for each, is_prefix in found if is_prefix and wanted]
-    if wanted in begins or len(begins) == 1:
-        return wanted if wanted in begins else str(begins[0])
-    near = begins or [each for each, _ in found][:3]
-    raise TraceNotFoundError(trace_id, near, is_ambiguous=bool(begins))
+    rows = store.rows(_load("traces_like"), {"trace_id": wanted})
+    found = [each for (each,) in rows if wanted]
+    if wanted in found or len(found) == 1:
+        return wanted if wanted in found else str(found[0])
+    raise TraceNotFoundError(trace_id, found, input_facts(store).traces)
 
 
 def trace_tree(store: Store, trace_id: str) -> TraceTree:

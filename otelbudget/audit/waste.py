@@ -17,6 +17,8 @@ _load = partial(sql.load, "otelbudget.audit")
 
 TINY_TOKENS = 16
 """The most output tokens of an answer that is tiny."""
+RETRY_WITHIN_NS = 300 * 10**9
+"""How long after a failed call the next one is its retry, where no content says that it is."""
 _SMALLER = (
     ("opus", "haiku"),
     ("sonnet", "haiku"),
@@ -86,6 +88,7 @@ def waste(store: Store, book: PriceBook | None = None) -> Iterator[Finding]:
     store.execute(_load("create_sibling_calls"))
     store.execute(_load("create_call_contents"), _PATTERNS)
     store.execute(_load("create_repeats"))
+    store.execute(_load("create_loops"))
     yield from _repeats(store, "finding_loops")
     yield from _repeats(store, "finding_repeated_calls")
     yield from _retries(store)
@@ -101,7 +104,7 @@ def waste(store: Store, book: PriceBook | None = None) -> Iterator[Finding]:
 _SAID = {
     "finding_loops": (
         "loops",
-        "Loops: the same call made five times or more without an error",
+        "Loops: the same call made five times or more in a row without an error",
         "stop them with a limit on calls or tool calls of a run",
     ),
     "finding_repeated_calls": (
@@ -136,11 +139,15 @@ def _repeats(store: Store, statement: str) -> Iterator[Finding]:
     )
 
 
+def _calls(count: int) -> str:
+    return "1 call" if count == 1 else f"{count:,} calls"
+
+
 def _retries(store: Store) -> Iterator[Finding]:
-    found = find(store, "finding_retries")
+    found = find(store, "finding_retries", {"within_ns": RETRY_WITHIN_NS})
     if found.count:
         text = (
-            f"Retries: {found.count:,} calls right after a failed one of the same parent and model; "
+            f"Retries: {_calls(found.count)} right after a failed one of the same parent and model; "
             "what the failed ones cost is known only where they report usage."
         )
         yield Finding("retries", "info", text, *_facts(found))
@@ -153,7 +160,7 @@ def _lost_caches(store: Store, *, has_content: bool) -> Iterator[Finding]:
     found = find(store, "finding_lost_caches")
     if found.count:
         text = (
-            f"Cache misses: {found.count:,} calls read nothing from the cache though what they begin "
+            f"Cache misses: {_calls(found.count)} read nothing from the cache though what they begin "
             "with repeats that of the call before; keep the start of prompts the same, and mark it "
             "for caching where the provider asks for that."
         )

@@ -87,11 +87,13 @@ class Repriced(msgspec.Struct, frozen=True):
         calls: Model calls that are priced anew.
         stated: Calls left as they are because the application stated their cost.
         unused: Models to be replaced of which there is no call.
+        before_history: Calls priced by the first known price of a model though the day is older.
     """
 
     calls: int
     stated: int
     unused: tuple[str, ...]
+    before_history: int
 
 
 def suppose(store: Store, book: PriceBook, what_if: WhatIf) -> Repriced:
@@ -127,11 +129,11 @@ class _Supposing:
         ]
         self._found: dict[tuple[str | None, ...], _Model | None] = {}
         self._used: set[str] = set()
-        self._calls = self._stated = 0
+        self._calls = self._stated = self._before_history = 0
 
     def result(self) -> Repriced:
         unused = (old for old, _ in self._what_if.reprice if old not in self._used)
-        return Repriced(self._calls, self._stated, tuple(unused))
+        return Repriced(self._calls, self._stated, tuple(unused), self._before_history)
 
     def changed(self, rows: Iterable[tuple[Any, ...]]) -> Iterable[tuple[Any, ...]]:
         """Rows of `repriced_calls`."""
@@ -156,6 +158,7 @@ class _Supposing:
             call = self._cached(call)
             charge = bill(call, self._book, UnknownModel.ALLOW)
             self._calls += 1
+            self._before_history += charge.confidence is PriceConfidence.BEFORE_HISTORY
             yield (
                 call_row,
                 host,

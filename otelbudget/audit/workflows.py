@@ -1,5 +1,6 @@
 """What the runs of each workflow use, and which runs used most."""
 
+from collections.abc import Mapping
 from fractions import Fraction
 from functools import partial
 
@@ -75,6 +76,8 @@ class TraceSpend(msgspec.Struct, frozen=True):
         tokens: Their input and output tokens.
         list_cost_pusd: What they cost in pico-USD, None where no call has a price.
         nanoseconds: How long its root span took, None where it is missing or has not ended.
+        unpriced_calls: Those of them without a known price, which are not in the cost.
+        calls_without_usage: Further calls, which did not fail and tell no usage.
     """
 
     trace_id: str
@@ -85,6 +88,8 @@ class TraceSpend(msgspec.Struct, frozen=True):
     tokens: int
     list_cost_pusd: int | None
     nanoseconds: int | None
+    unpriced_calls: int = 0
+    calls_without_usage: int = 0
 
 
 class Workflows(msgspec.Struct, frozen=True):
@@ -121,17 +126,24 @@ def _workflows(store: Store, most: int | None) -> Workflows:
     }
     rows = store.rows(_load("workflow_sums"), {"most": most})
     found = tuple(
-        Workflow(
-            name,
-            runs,
-            failed_runs,
-            *(statistics.get((name, measure), Statistic()) for measure in _MEASURES),
-            None if cost is None else int(cost),
-        )
+        _workflow(name, runs, failed_runs, None if cost is None else int(cost), statistics)
         for name, runs, failed_runs, cost, _ in rows
     )
     dearest = store.rows(_load("dearest_traces"), {"most": DEAREST_TRACES})
     return Workflows(found, rows[0][-1] if rows else 0, tuple(TraceSpend(*row) for row in dearest))
+
+
+def _workflow(
+    name: str,
+    runs: int,
+    failed_runs: int,
+    cost_pusd: int | None,
+    statistics: Mapping[tuple[str, str], Statistic],
+) -> Workflow:
+    cost, tokens, model_calls, nanoseconds = (
+        statistics.get((name, measure), Statistic()) for measure in _MEASURES
+    )
+    return Workflow(name, runs, failed_runs, cost, tokens, model_calls, nanoseconds, cost_pusd)
 
 
 _MEASURES = ("whole_cost_pusd", "tokens", "model_calls", "nanoseconds")

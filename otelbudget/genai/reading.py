@@ -48,7 +48,7 @@ _FIRST_OTHER = _FIRST_RARE + len(_RARE_COUNTS)
 _PROVIDER, _UNCACHED = _POSITIONS["provider"], _POSITIONS["uncached"]
 _CACHE_READ, _CACHE_WRITE = _POSITIONS["cache_read"], _POSITIONS["cache_write"]
 _REPORTED_COST, _CURRENCY = _POSITIONS["reported_cost"], _POSITIONS["currency"]
-_MAX_TOKENS = 10**12
+MAX_TOKENS = 10**12
 _UNNAMED_LENGTH = max(map(len, (*dialects.UNNAMED, *semconv.FRAMEWORK_PROVIDERS)))
 _NO_VALUES: list[Any] = [None] * _FIRST_COUNT + [0] * (_FIRST_OTHER - _FIRST_COUNT)
 _NO_VALUES += [None] * len(_OTHERS)
@@ -149,7 +149,7 @@ def _find(  # noqa: C901 - run for every attribute of every span
         if kind is str and position < _FIRST_COUNT:
             if len(value) <= _UNNAMED_LENGTH and not accept(value):
                 continue
-        elif kind is not int or position < _FIRST_COUNT or not 0 < value <= _MAX_TOKENS:
+        elif kind is not int or position < _FIRST_COUNT or not 0 < value <= MAX_TOKENS:
             value = accept(value)  # noqa: PLW2901 - as it is read
             if not value:
                 if value is None:
@@ -193,11 +193,11 @@ def _provider(value: Any) -> str:
 def _count(value: Any) -> int | None:
     """A token count, or None where the value is none: a boolean, negative, infinite, no number."""
     if type(value) is int:
-        return value if 0 <= value <= _MAX_TOKENS else None
+        return value if 0 <= value <= MAX_TOKENS else None
     number = _number(value) if isinstance(value, str) else value
     # The bounds come first: NaN fails both, and int() of infinity would raise.
     if isinstance(number, int | float) and not isinstance(number, bool):
-        is_count = 0 <= number <= _MAX_TOKENS and number == int(number)
+        is_count = 0 <= number <= MAX_TOKENS and number == int(number)
         return int(number) if is_count else None
     return None if value is not None else 0
 

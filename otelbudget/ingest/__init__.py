@@ -1,6 +1,5 @@
 """Exported traces of any known format as rows of the `spans` table."""
 
-from otelbudget.ingest.filling import fill
 from otelbudget.ingest.json_stream import MAX_BYTES
 from otelbudget.ingest.reader import Progress, read_traces
 from otelbudget.ingest.report import ReadReport, ReadWarning
@@ -13,7 +12,6 @@ __all__ = [
     "ReadReport",
     "ReadWarning",
     "expand",
-    "fill",
     "is_store",
     "read_traces",
 ]

@@ -14,7 +14,9 @@ import msgspec
 from otelbudget.ingest.records import UNREADABLE_TIME
 
 _HEX_LENGTHS = frozenset((16, 32))
-_BASE64_LENGTHS = frozenset((12, 24))
+_BASE64_ID = re.compile(r"([\w+/-]{11}|[\w+/-]{22})={0,2}", re.ASCII)
+_BARE_BASE64 = re.compile(r"(?=.*[A-Z])[A-Za-z0-9+/]+")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ISO_TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9})\d*)? ?(Z|UTC|[+-]\d\d(?::?\d\d)?)?",
@@ -24,6 +26,8 @@ _NS_PER_SECOND = 1_000_000_000
 _NS_PER_US = 1_000
 # What a unix time counts, by its size: the bounds are the years 1973 and 5138 in each unit.
 _UNITS = ((10**11, _NS_PER_SECOND), (10**14, 1_000_000), (10**17, _NS_PER_US))
+_MAX_TIME = 10**20
+_OLDEST_SECONDS = 946_684_800  # the year 2000, before which nothing was traced
 _MAX_DEPTH = 32
 Object = dict[str, Any]
 _MAX_DIGITS = 40  # no whole number in a trace is longer; Python refuses to read 5000
@@ -33,23 +37,38 @@ _KINDS = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
 _STATUS_CODES = ("UNSET", "OK", "ERROR")
 
 
-def hex_id(text: str) -> str:
-    """An id as lower-case hex: "0x" taken off, base64 of 8 or 16 bytes converted.
+def hex_id(text: str, digits: int = 16) -> str:
+    """An id as lower-case hex: base64 of 8 or 16 bytes converted, the dashes of a UUID dropped.
 
     An id that is neither stays as it is, in lower case; one that is all zero is "".
+
+    Args:
+        text: The id.
+        digits: How many an id of its kind has, for one with "0x" and without leading zeros.
     """
-    if len(text) not in _HEX_LENGTHS:
-        text = _from_base64(text) or text.removeprefix("0x").removeprefix("0X")
+    if len(text) not in _HEX_LENGTHS or text[1] in "xX":
+        text = _from_base64(text) or _unmarked(text, digits)
     return text.lower() if text.strip("0") else ""
 
 
+def _unmarked(text: str, digits: int) -> str:
+    if text[:2] in {"0x", "0X"}:
+        return text[2:].rjust(digits, "0")
+    return text.replace("-", "") if _UUID.fullmatch(text) else text
+
+
 def _from_base64(text: str) -> str | None:
-    if len(text) not in _BASE64_LENGTHS or not text.endswith("="):
+    """The bytes of an id as hex; without padding only of what looks like no one's own name."""
+    found = _BASE64_ID.fullmatch(text)
+    if not found or not (text.endswith("=") or _BARE_BASE64.fullmatch(text)):
         return None
+    given = found[1].replace("-", "+").replace("_", "/")
     try:
-        return base64.b64decode(text, validate=True).hex()
+        decoded = base64.b64decode(given + "=" * (-len(given) % 4), validate=True)
     except binascii.Error:
         return None
+    is_whole = base64.b64encode(decoded).decode().rstrip("=") == given
+    return decoded.hex() if is_whole else None
 
 
 def unix_ns(value: object) -> int:
@@ -87,9 +106,18 @@ def unix_ns_of_any_unit(value: object) -> int:
         number = Decimal(repr(value) if isinstance(value, float) else value)
     except InvalidOperation:
         return unix_ns(value)
-    if not number.is_finite():
+    if not number.is_finite() or abs(number) > _MAX_TIME:
         return UNREADABLE_TIME
     return int(number * next((ns for bound, ns in _UNITS if number < bound), 1))
+
+
+def unix_ns_by_size(value: object) -> int:
+    """As `unix_ns_of_any_unit`, but what would be before the year 2000 counts nanoseconds."""
+    try:
+        is_recent = isinstance(value, int | float | str) and float(value) >= _OLDEST_SECONDS
+    except (ValueError, OverflowError):
+        is_recent = False
+    return unix_ns_of_any_unit(value) if is_recent else unix_ns(value)
 
 
 def ns_of_us(value: object) -> int:
@@ -162,6 +190,8 @@ def integer(value: object) -> int | None:
             return int(value)
         case str() if len(value) <= _MAX_DIGITS and _WHOLE_NUMBER.fullmatch(value):
             return int(value)
+        case {"low": int(low), "high": int(high)}:  # two halves of 64 bits, of JavaScript
+            return (high << 32) + (low & 0xFFFFFFFF)
         case _:
             return None
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from otelbudget.errors import TraceReadError
+from otelbudget.errors import StoreError, TraceReadError
 from otelbudget.ingest import lines, shapes, workers
 from otelbudget.ingest.json_stream import MAX_BYTES
 from otelbudget.ingest.reader import Progress, read_traces
@@ -47,7 +48,7 @@ def fill(  # noqa: PLR0913 - three that matter, the others have a default
     paths = expand(sources)
     with _Loading(store) as loading:
         done: set[str] = set()
-        if processes > 1:
+        if processes > 1 and max_bytes >= lines.LONGEST_LINE:
             files = [str(path) for path in paths if isinstance(path, Path)]
             done = _fill_lines(
                 loading, files, report, keep=keep, processes=processes, progress=progress
@@ -132,6 +133,7 @@ class _Loading:
         self._files = 0
 
     def __enter__(self) -> Self:
+        self._store.begin()
         return self
 
     def __exit__(
@@ -144,10 +146,12 @@ class _Loading:
             if kind is None:
                 self._flush()
                 self._wait()
+                self._store.commit()
         finally:
             self._thread.shutdown()
             if self._file is not None:
-                self._file.close()
+                with suppress(OSError):  # why it cannot be written has been said
+                    self._file.close()
 
     def new_file(self) -> Path:
         """A name for a spool file, which goes with the store."""
@@ -155,11 +159,19 @@ class _Loading:
         return self._store.temporary / f"spool-{self._files}"
 
     def add(self, rows: Sequence[SpanRow]) -> None:
-        """Add rows."""
-        if self._file is None:
-            self._file = self.new_file().open("wb")
-        spool.write(self._file, rows)
-        if self._file.tell() >= _SPOOL_BYTES:
+        """Add rows.
+
+        Raises:
+            StoreError: There is no room for them.
+        """
+        try:
+            if self._file is None:
+                self._file = self.new_file().open("wb")
+            spool.write(self._file, rows)
+            is_full = self._file.tell() >= _SPOOL_BYTES
+        except OSError as error:
+            raise self._no_room(error) from error
+        if is_full:
             self._flush()
 
     def load(self, file: Path) -> None:
@@ -180,8 +192,17 @@ class _Loading:
     def _flush(self) -> None:
         if self._file is not None:
             file, self._file = self._file, None
-            file.close()
+            try:
+                file.close()
+            except OSError as error:
+                raise self._no_room(error) from error
             self.load(Path(file.name))
+
+    def _no_room(self, error: OSError) -> StoreError:
+        folder = self._store.temporary.parent
+        return StoreError(
+            str(folder), f"has no room for what is read: {error.strerror}; make room there"
+        )
 
     def _wait(self) -> None:
         if self._under_way is not None:

@@ -1,16 +1,21 @@
 """Jaeger's query JSON: spans with tags, processes, microseconds and references."""
 
+import re
+from decimal import Decimal
 from typing import Any
 
 from otelbudget.genai import semconv
 from otelbudget.ingest import tags
 from otelbudget.ingest.fields import (
     Object,
+    as_object,
     as_objects,
     hex_id,
     integer,
     ns_of_us,
+    pick,
     string,
+    unix_ns,
 )
 from otelbudget.ingest.records import (
     Event,
@@ -21,6 +26,13 @@ from otelbudget.ingest.records import (
     Span,
 )
 
+_NS_PER_SECOND = 10**9
+_VALUES = ("value", "vStr", "vInt64", "vFloat64", "vBool", "vBinary")
+_MARKS = {"tags": list, "tag": dict, "process": dict}
+_TRACE_ID = ("traceID", "traceId")
+_SPAN_ID = ("spanID", "spanId")
+_PARENT = ("parentSpanID", "parentSpanId")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)s", re.ASCII)
 _EVENT_NAME_FIELD = "event"
 
 
@@ -30,8 +42,20 @@ def is_trace(value: Object) -> bool:
     if not isinstance(spans, list):
         return False
     return isinstance(value.get("processes"), dict) or any(
-        isinstance(span, dict) and "spanID" in span for span in spans[:1]
+        isinstance(span, dict) and ("spanID" in span or is_span(span)) for span in spans[:1]
     )
+
+
+def is_span(value: Object) -> bool:
+    """Whether an object is a span of Jaeger by itself, as it stores it or streams it."""
+    return isinstance(value.get("operationName"), str) and any(
+        isinstance(value.get(key), kind) for key, kind in _MARKS.items()
+    )
+
+
+def span_records(value: Object) -> list[ResourceSpans]:
+    """The record of a span by itself."""
+    return records({"spans": [value]})
 
 
 def records(value: Object) -> list[ResourceSpans]:
@@ -55,21 +79,20 @@ def records(value: Object) -> list[ResourceSpans]:
 def _resource(process: object) -> Resource:
     if not isinstance(process, dict):
         return Resource()
-    found = _tags(process.get("tags"))
+    found = _all_tags(process)
     if name := process.get("serviceName"):
         found[semconv.SERVICE_NAME] = string(name)
     return Resource(found)
 
 
 def _span(record: Object, of_trace: Object) -> Span:
-    found = _tags(record.get("tags"))
-    start = ns_of_us(record.get("startTime"))
-    duration = ns_of_us(record.get("duration"))
-    trace_id = string(record.get("traceID") or of_trace.get("traceID"))
+    found = _all_tags(record)
+    start, duration = _time(record.get("startTime")), _duration(record.get("duration"))
+    trace_id = string(pick(record, _TRACE_ID) or of_trace.get("traceID"))
     parent, links = _references(record, trace_id)
     return Span(
         trace_id=trace_id,
-        span_id=string(record.get("spanID")),
+        span_id=string(pick(record, _SPAN_ID)),
         name=string(record.get("operationName")),
         start_time_unix_nano=start,
         end_time_unix_nano=start + duration if start else 0,
@@ -97,23 +120,40 @@ def _references(record: Object, trace_id: str) -> tuple[str, list[Link]]:
     own = [
         reference
         for reference in references
-        if hex_id(string(reference.get("traceID") or trace_id)) == hex_id(trace_id)
+        if hex_id(string(pick(reference, _TRACE_ID) or trace_id)) == hex_id(trace_id)
     ]
-    parent = next((one for one in own if one.get("refType") == "CHILD_OF"), None)
+    parent = next((one for one in own if one.get("refType", "CHILD_OF") == "CHILD_OF"), None)
     parent = parent or next(iter(own), None)
     links = [
-        Link(string(reference.get("traceID") or trace_id), string(reference.get("spanID")))
+        Link(string(pick(reference, _TRACE_ID) or trace_id), string(pick(reference, _SPAN_ID)))
         for reference in references
         if reference is not parent
     ]
-    parent_span_id = record.get("parentSpanID") if parent is None else parent.get("spanID")
+    parent_span_id = pick(record, _PARENT) if parent is None else pick(parent, _SPAN_ID)
     return string(parent_span_id), links
 
 
 def _event(log: Object) -> Event:
     fields = _tags(log.get("fields"))
     name = fields.pop(_EVENT_NAME_FIELD, "")
-    return Event(string(name), ns_of_us(log.get("timestamp")), fields)
+    return Event(string(name), _time(log.get("timestamp")), fields)
+
+
+def _time(value: object) -> int:
+    """Nanoseconds of a time in microseconds, or of a text that names the day."""
+    return unix_ns(value) if isinstance(value, str) and "-" in value else ns_of_us(value)
+
+
+def _duration(value: object) -> int:
+    """Nanoseconds of microseconds, or of a text such as "1.5s"."""
+    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    return int(Decimal(found[1]) * _NS_PER_SECOND) if found else ns_of_us(value)
+
+
+def _all_tags(value: Object) -> dict[str, Any]:
+    """The tags as a list and, in some stores, as an object with "@" for dots."""
+    fields = as_object(value.get("tag"))
+    return {key.replace("@", "."): one for key, one in fields.items()} | _tags(value.get("tags"))
 
 
 def _tags(value: object) -> dict[str, Any]:
@@ -121,10 +161,10 @@ def _tags(value: object) -> dict[str, Any]:
 
 
 def _tag_value(tag: Object) -> Any:
-    value = tag.get("value")
+    value = pick(tag, _VALUES)
     if not isinstance(value, str):
         return value
-    match tag.get("type"):
+    match string(pick(tag, ("type", "vType"))).lower():
         case "int64":
             number = integer(value)
             return value if number is None else number

@@ -86,6 +86,7 @@ def json_values(chunks: Iterator[bytes], max_bytes: int = MAX_BYTES) -> Iterator
             return
         is_after_damage = False
         yield Closed() if text is None else Value(line, text)
+        window.skip_separator()
 
 
 def _damage(error: NotJsonError, line: int, window: Window, position: int) -> Damage:

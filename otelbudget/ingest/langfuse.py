@@ -175,7 +175,8 @@ def _attributes(value: Object, metadata: Object, reading: Reading) -> Iterator[t
         if found := pick(value, keys):
             yield key, found
     if kind in _NAMED_BY_THE_SPAN:
-        yield _NAMED_BY_THE_SPAN[kind], string(value.get("name"))
+        operation = dialects.OPERATION_ALIASES[kind]
+        yield _NAMED_BY_THE_SPAN[kind], string(value.get("name")).removeprefix(f"{operation} ")
     if usage := _usage(value, reading):
         yield _named("usage_document"), _text(usage)
     if cost := _cost(value):

@@ -17,7 +17,8 @@ from otelbudget.store import spool
 from otelbudget.store.spans import Content, SpanRow
 
 PART_BYTES = 1 << 24
-_LONGEST_LINE = 1 << 26
+LONGEST_LINE = 1 << 26
+_BUFFER_BYTES = 1 << 20
 _ROWS_AT_ONCE = 2_000
 _BEGINNING = b'{"resourceSpans":'
 
@@ -41,7 +42,7 @@ def parts(path: Path) -> list[Part]:
     try:
         size = path.stat().st_size if path.is_file() else 0  # a pipe is read once
         with path.open("rb") as file:
-            is_right = size > PART_BYTES and file.readline(_LONGEST_LINE).startswith(_BEGINNING)
+            is_right = size > PART_BYTES and file.readline(LONGEST_LINE).startswith(_BEGINNING)
     except OSError:
         return []
     starts = range(0, size, PART_BYTES) if is_right else ()
@@ -71,7 +72,7 @@ def spool_part(part: Part, content: Content, to: Path) -> int | None:
 
 
 def _lines(part: Part) -> Iterator[bytes]:
-    with Path(part.path).open("rb") as file:
+    with Path(part.path).open("rb", _BUFFER_BYTES) as file:
         if part.start:
             file.seek(part.start - 1)
             _line(file)  # the end of a line that begins in the part before
@@ -83,4 +84,4 @@ def _lines(part: Part) -> Iterator[bytes]:
 
 def _line(file: BinaryIO) -> bytes:
     """The next line; one that is too long comes in pieces, which are no JSON."""
-    return file.readline(_LONGEST_LINE)
+    return file.readline(LONGEST_LINE)

@@ -235,7 +235,7 @@ def _protobuf_rows(stream: ByteStream, file: _File) -> Iterator[list[SpanRow]]:
 
 def _parquet_rows(path: Path | None, chunks: Iterator[bytes], file: _File) -> Iterator[_Rows]:
     for row in parquet.rows(path, chunks, file.reading):
-        yield from _record_rows(shapes.groups(row, file.reading), file)
+        yield from _record_rows(shapes.groups(row, file.reading, "a row of Parquet"), file)
 
 
 def _record_rows(groups: Iterable[ResourceSpans], file: _File) -> Iterator[list[SpanRow]]:

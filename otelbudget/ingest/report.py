@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from otelbudget.errors import TraceReadError
 
+_MAX_FILES = 20
+
 
 @dataclass(slots=True)
 class ReadWarning:
@@ -15,11 +17,13 @@ class ReadWarning:
         code: What kind, such as "truncated_line"; docs/reference lists them.
         count: How often it was met.
         example: The first one, beginning with its file and, where there is one, its line.
+        files: The files in which it was met, each with the line where it was first, at most 20.
     """
 
     code: str
     count: int
     example: str
+    files: dict[str, int | None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -44,13 +48,25 @@ class ReadReport:
     unreadable: int = 0
     warnings: list[ReadWarning] = field(default_factory=list)
 
-    def warn(self, code: str, example: str, count: int = 1) -> None:
+    def warn(
+        self,
+        code: str,
+        example: str,
+        count: int = 1,
+        *,
+        file: str | None = None,
+        line: int | None = None,
+    ) -> None:
         """Counts a trouble; the first example of a code is the one that is kept."""
         for warning in self.warnings:
             if warning.code == code:
                 warning.count += count
-                return
-        self.warnings.append(ReadWarning(code, count, example))
+                break
+        else:
+            warning = ReadWarning(code, count, example)
+            self.warnings.append(warning)
+        if file is not None and len(warning.files) < _MAX_FILES:
+            warning.files.setdefault(file, line)
 
 
 class Reading:
@@ -102,13 +118,13 @@ class Reading:
         self.unreadable(code, reason)
         if self._before is not None:
             self._before.report.unreadable += 1
-            self._before.report.warn(code, self._place(reason))
+            self._before.report.warn(code, self._place(reason), file=self.path, line=self.line)
 
     def refuse(self, refusal: TraceReadError) -> None:
         """The file is nothing that can be read, unless damage to its compression says why."""
         if self.fault is None:
             self.fault = refusal
-            self.report.warn("not_traces", str(refusal))
+            self.report.warn("not_traces", str(refusal), file=self.path)
 
     def failure(self) -> TraceReadError:
         """Why nothing of the file could be read."""
@@ -118,7 +134,7 @@ class Reading:
 
     def warn(self, code: str, reason: str, count: int = 1) -> None:
         """Counts a trouble at the current line."""
-        self.report.warn(code, self._place(reason), count)
+        self.report.warn(code, self._place(reason), count, file=self.path, line=self.line)
 
     def go_to(self, *, line: int | None = None, offset: int | None = None) -> None:
         """The record being read begins there."""

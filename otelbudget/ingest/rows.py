@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
 
-from otelbudget.ingest.fields import hex_id, span_kind, status_code
+from otelbudget.ingest.fields import hex_id, span_kind, status_code, unix_ns_by_size
 from otelbudget.ingest.records import (
     AnyValue,
     Attributes,
@@ -20,7 +20,10 @@ from otelbudget.store.spans import Content, Resource, Scope, SpanRow, resource, 
 _SCOPE_NAME_KEYS = ("otel.scope.name", "otel.library.name")
 _SCOPE_VERSION_KEYS = ("otel.scope.version", "otel.library.version")
 _MAX_TIME_NS = 2**63 - 2  # a call takes one nanosecond at least
+_OLDEST_NS = 946_684_800 * 10**9  # the year 2000, before which nothing was traced
+_NEWEST_NS = 4_102_444_800 * 10**9  # the year 2100, for what is told by its size only
 _MAX_UINT32 = 2**32 - 1
+_TRACE_ID_DIGITS = 32
 _TRACE_ID_BYTES = 16
 _SPAN_ID_BYTES = 8
 
@@ -66,7 +69,7 @@ def _row(
     if not made_scope.name:
         made_scope = _scope_from_attributes(made_scope, attributes)
     start, end = _times(span, reading)
-    trace_id, span_id = hex_id(span.trace_id), hex_id(span.span_id)
+    trace_id, span_id = hex_id(span.trace_id, _TRACE_ID_DIGITS), hex_id(span.span_id)
     if not trace_id or not span_id:
         trace_id, span_id = _make_up_ids(trace_id, span_id, span, reading)
     reading.spans += 1
@@ -97,16 +100,29 @@ def _row(
 def _times(span: Span, reading: Reading) -> tuple[int | None, int | None]:
     """Start and end, None where absent; an end before the start stays and is reported."""
     start, end = span.start_time_unix_nano, span.end_time_unix_nano
-    if 0 < start <= end <= _MAX_TIME_NS:
+    if _OLDEST_NS <= start <= end <= _MAX_TIME_NS:
         return start, end
+    made_start, made_end = _time(start), _time(end)
     if not (0 <= start <= _MAX_TIME_NS and 0 <= end <= _MAX_TIME_NS):
         reading.warn("unreadable_time", f"span {span.name!r} has a time that cannot be read")
-    elif 0 < end < start:
+    elif (made_start or 0, made_end or 0) != (start, end):
+        is_rescaled = (made_start is not None or not start) and (made_end is not None or not end)
+        taken = "its size says that it is no nanoseconds" if is_rescaled else "it is left out"
+        reading.warn(
+            "implausible_time",
+            f"span {span.name!r} has a time of {min(filter(None, (start, end)))} nanoseconds, "
+            f"before the year 2000; {taken}; write nanoseconds",
+        )
+    if made_start and made_end and made_end < made_start:
         reading.warn("clock_skew", f"span {span.name!r} ends before it starts")
-    return _time(start), _time(end)
+    return made_start, made_end
 
 
 def _time(nanos: int) -> int | None:
+    """A time as it is, None where there is none; one before 2000 in the unit its size tells."""
+    if 0 < nanos < _OLDEST_NS:
+        nanos = unix_ns_by_size(nanos)
+        return nanos if _OLDEST_NS <= nanos <= _NEWEST_NS else None
     return nanos if 0 < nanos <= _MAX_TIME_NS else None
 
 
@@ -146,7 +162,7 @@ def _event(event: Event) -> dict[str, Any]:
 
 def _link(link: Link) -> dict[str, Any]:
     made: dict[str, Any] = {
-        "trace_id": hex_id(link.trace_id),
+        "trace_id": hex_id(link.trace_id, _TRACE_ID_DIGITS),
         "span_id": hex_id(link.span_id),
         "attributes": plain(link.attributes),
     }

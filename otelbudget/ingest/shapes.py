@@ -8,15 +8,18 @@ import msgspec
 from otelbudget.ingest import (
     clickhouse,
     consoles,
+    data_prepper,
     datadog,
     jaeger,
     langfuse,
     langsmith,
     openai_agents,
     phoenix,
+    signoz,
     spellings,
     tables,
     tempo,
+    trees,
     zipkin,
 )
 from otelbudget.ingest.fields import Object, as_objects
@@ -33,10 +36,11 @@ CLICKHOUSE = "clickhouse"
 
 _KNOWN = (
     "OTLP, Jaeger, Tempo, Zipkin, SDK console dumps, CloudWatch, ClickHouse, Phoenix, Langfuse, "
-    "LangSmith, OpenAI Agents and Datadog spans"
+    "LangSmith, OpenAI Agents, Datadog, SigNoz and Data Prepper spans"
 )
 _MAX_NAMED_KEYS = 6
 _CLOUDWATCH_RECORD = "raw_otel_json"
+_HIT = "_source"
 _LISTS_OF_SPANS = ("data", "spans")
 _OTHER_SIGNALS = {
     "resourceLogs": ("scopeLogs", "logRecords"),
@@ -50,6 +54,16 @@ _FOREIGN_KEYS = frozenset(
 )
 _OF_MLFLOW = "mlflow.spanType"
 _FOREIGN_PREFIXES = ("attributes_", "attributes.", "span.attributes.", "gen_ai", "llm.", "ai.")
+_REFUSALS: tuple[tuple[Callable[[Object], bool], str], ...] = (
+    (
+        lambda value: isinstance(value.get("binaryAnnotations"), list),
+        "is a span of Zipkin's version 1; ask Zipkin for /api/v2/traces",
+    ),
+    (
+        lambda value: isinstance(value.get("log"), str) and "stream" in value,
+        "is a line of Docker's log; take the text out of 'log' first, as with jq -r .log",
+    ),
+)
 _LOG_KEYS = frozenset(
     (
         "body",
@@ -63,12 +77,13 @@ _LOG_KEYS = frozenset(
 )
 
 
-def groups(value: object, reading: Reading) -> Iterator[ResourceSpans]:
+def groups(value: object, reading: Reading, container: str = "JSON") -> Iterator[ResourceSpans]:
     """The records in a decoded JSON value of any known shape.
 
     Args:
         value: What JSON decodes to.
         reading: Told the format, what was skipped and what is of no known shape.
+        container: What the value was found in, for what is of no known shape.
     """
     if isinstance(value, list):
         for item in value:
@@ -81,7 +96,7 @@ def groups(value: object, reading: Reading) -> Iterator[ResourceSpans]:
                 return
         reading.unreadable(
             "unknown_shape",
-            f"is JSON, but no trace format that is known: {_keys(value)}; known are {_KNOWN}",
+            f"is {container}, but no trace format that is known: {_keys(value)}; known are {_KNOWN}",
         )
     else:
         reading.unreadable("unknown_shape", f"is JSON, but a {type(value).__name__} and no span")
@@ -115,6 +130,7 @@ def _dump(spelled: Callable[[Object], Object]) -> Callable[[Object], list[Resour
 
 _FORMATS = (
     _Format(JAEGER_JSON, jaeger.is_trace, _plain(jaeger.records)),
+    _Format(JAEGER_JSON, jaeger.is_span, _plain(jaeger.span_records)),
     _Format(CLICKHOUSE, clickhouse.is_span, _plain(clickhouse.records)),
     _Format("phoenix", phoenix.is_span, _plain(phoenix.records)),
     _Format("langsmith", langsmith.is_run, _plain(langsmith.records)),
@@ -123,6 +139,8 @@ _FORMATS = (
     _Format("zipkin", zipkin.is_span, _plain(zipkin.records)),
     _Format("datadog", datadog.is_span, _plain(datadog.records)),
     _Format("tempo-search", tempo.is_search, tempo.records),
+    _Format("signoz", signoz.is_span, _plain(_dump(signoz.spelled))),
+    _Format("data-prepper", data_prepper.is_span, _plain(_dump(data_prepper.spelled))),
     _Format(SPAN_DICTS, consoles.is_go, _plain(_dump(consoles.of_go))),
     _Format(SPAN_DICTS, consoles.is_node, _plain(_dump(consoles.of_node))),
 )
@@ -211,11 +229,16 @@ def _is_row(value: Object) -> bool:
 def _wrapper(value: Object, reading: Reading) -> Iterable[ResourceSpans] | None:
     """An object around a list of spans or of traces, such as {"spans": […]}.
 
-    MLflow's traces have theirs in {"data": {"spans": […]}}.
+    MLflow's traces have theirs in {"data": {"spans": […]}}, hits of Elasticsearch in `_source`.
     """
     inner = value.get("data")
     if isinstance(inner, dict) and isinstance(inner.get("spans"), list):
         return groups(inner["spans"], reading)
+    hits = value.get("hits")
+    if isinstance(hits, dict) and isinstance(hits.get("hits"), list):
+        return groups(hits["hits"], reading)
+    if isinstance(value.get(_HIT), dict):
+        return groups(value[_HIT], reading)
     for key in _LISTS_OF_SPANS:
         if isinstance(value.get(key), list):
             if not value[key]:
@@ -298,6 +321,19 @@ def _log(value: Object, reading: Reading) -> Iterable[ResourceSpans] | None:
     return ()
 
 
+def _tree(value: Object, reading: Reading) -> Iterable[ResourceSpans] | None:
+    return groups(list(trees.spans(value)), reading) if trees.is_tree(value) else None
+
+
+def _refused(value: Object, reading: Reading) -> Iterable[ResourceSpans] | None:
+    """What is known and not read, with what to do instead."""
+    for applies, reason in _REFUSALS:
+        if applies(value):
+            reading.unreadable("unknown_shape", reason)
+            return ()
+    return None
+
+
 def _spans_by_key(value: Object, reading: Reading) -> Iterable[ResourceSpans] | None:
     """Lists of spans under keys of the user's choice, such as {"chat": [span, …], …}."""
     lists = list(value.values())
@@ -314,6 +350,8 @@ def _spans_by_key(value: Object, reading: Reading) -> Iterable[ResourceSpans] | 
 _SHAPES: tuple[Callable[[Object, Reading], Iterable[ResourceSpans] | None], ...] = (
     _otlp,
     _tempo,
+    _refused,
+    _tree,
     _by_format,
     _cloudwatch,
     _other_signal,

@@ -19,6 +19,8 @@ _MAGICS = {
     b"BZh": "is compressed with bzip2; decompress it first",
     b"\xfd7zXZ": "is compressed with xz; decompress it first",
     b"SQLite format 3": "is an SQLite database, not traces",
+    b"\xff\xfe\0\0": "is UTF-32 text; convert it to UTF-8 first",
+    b"\0\0\xfe\xff": "is UTF-32 text; convert it to UTF-8 first",
     b"\xff\xfe": "is UTF-16 text; convert it to UTF-8 first",
     b"\xfe\xff": "is UTF-16 text; convert it to UTF-8 first",
 }
@@ -28,6 +30,29 @@ _LATER_SPANS = re.compile(rb'\n\s*\{\s*"(?:resourceSpans|resource_spans)"')
 _TEXT_CONTROLS = b"\t\n\r\x0b\x0c\x1b\x1e"
 _BINARY = bytes(range(32)).translate(None, _TEXT_CONTROLS)
 _NODE_REASON = "is what Node's console printed, which is no JSON; export OTLP JSON, or print JSON.stringify(span)"
+_SPACE = b" \t\n\r\x0b\x0c\x1e"  # with the mark that RFC 7464 sets before each value
+_TEXTS = (
+    (
+        re.compile(rb"data: ?[{\[]"),
+        "is a stream of server-sent events; keep what stands behind each 'data:' only",
+    ),
+    (
+        re.compile(rb"Activity\.(?:TraceId|Id):"),
+        "is what .NET's console exporter printed; export OTLP JSON",
+    ),
+    (
+        re.compile(rb"Spans\s+Resource\b"),
+        "is what Rust's stdout exporter printed; export OTLP JSON",
+    ),
+    (
+        re.compile(rb"[^\n{]*(?:\n[^\n{]*)?\{ ?\"\w"),
+        "is text with JSON on its lines, as of a log; cut what stands before each '{'",
+    ),
+    (
+        re.compile(rb"(?i)[^\n{]*\b(?:trace_?id|span_?id)\b[^\n{]*[,;\t]"),
+        "is a table of text, such as CSV; export it as JSON lines or as Parquet",
+    ),
+)
 _LENGTH_BYTES = 4
 _MAX_FIRST_MESSAGE = 1 << 29  # above, its length could be text
 # A field 1 with its length, and in it a field 1, 2 or 3 with a length: resource, scopes, schema.
@@ -63,7 +88,7 @@ def kind(head: bytes) -> tuple[Kind, str]:
     packed = _packed(head)
     if packed is not None:
         return packed, ""
-    text = head.removeprefix(_BYTE_ORDER_MARK).lstrip()
+    text = head.removeprefix(_BYTE_ORDER_MARK).lstrip(_SPACE)
     if _NODE_CONSOLE.match(text):
         return Kind.REFUSED, _NODE_REASON
     if text.startswith((b"{", b"[")) and not _UTF16.match(text):
@@ -107,11 +132,13 @@ def _why_not(head: bytes, text: bytes) -> str:
     for magic, reason in _MAGICS.items():
         if head.startswith(magic):
             return reason
+    printed = next((reason for form, reason in _TEXTS if form.match(text)), "")
     reasons = (
         (head[STORE_MAGIC_OFFSET:].startswith(STORE_MAGIC), "is a DuckDB file, not an export"),
         (not text, "is empty"),
         (_UTF16.match(head), "is UTF-16 text; convert it to UTF-8 first"),
         (text.startswith(b"<"), "is HTML or XML, not traces"),
+        (printed and _is_text(head), printed),
         (_is_text(head), "is text, but no JSON: no trace format that is known"),
         (True, "is binary data of no trace format that is known"),
     )

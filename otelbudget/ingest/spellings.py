@@ -17,6 +17,7 @@ from otelbudget.ingest.fields import (
     status_code,
     string,
     unix_ns,
+    unix_ns_by_size,
 )
 from otelbudget.ingest.records import (
     Event,
@@ -35,19 +36,17 @@ _TRACE_ID = ("traceId", "trace_id", "traceID")
 _SPAN_ID = ("spanId", "span_id", "spanID")
 _PARENT = ("parentSpanId", "parent_span_id", "parentSpanContext", "parent_id", "parentId", "parent")
 _NAME = ("name", "spanName", "span_name", "operationName")
+_START_NS = ("startTimeUnixNano", "start_time_unix_nano", "start_time_ns")
 _START = (
-    "startTimeUnixNano",
-    "start_time_unix_nano",
-    "start_time_ns",
+    *_START_NS,
     "start_time",
     "startTime",
     "start_timestamp",
     "start",
 )
+_END_NS = ("endTimeUnixNano", "end_time_unix_nano", "end_time_ns")
 _END = (
-    "endTimeUnixNano",
-    "end_time_unix_nano",
-    "end_time_ns",
+    *_END_NS,
     "end_time",
     "endTime",
     "end_timestamp",
@@ -56,7 +55,8 @@ _END = (
 _DURATION_NS = ("durationInNanos", "durationNano", "duration_nano", "duration_ns")
 _EVENTS = ("events", "span_events")
 _EVENT_NAME = ("name", "event_name", "eventName")
-_EVENT_TIME = ("timeUnixNano", "time_unix_nano", "timestamp", "time")
+_EVENT_TIME_NS = ("timeUnixNano", "time_unix_nano")
+_EVENT_TIME = (*_EVENT_TIME_NS, "timestamp", "time")
 _STATUS_CODE = ("code", "status_code", "statusCode")
 _STATUS_MESSAGE = ("message", "description")
 _TRACE_STATE = ("traceState", "trace_state")
@@ -118,6 +118,17 @@ def is_span(value: Object) -> bool:
     return is_identified or is_timed or "attributes" in value
 
 
+def child_of(parent: Object, value: Object) -> Object:
+    """A span below another one, with the ids that it leaves to be told by its place."""
+    context = as_object(pick(parent, _CONTEXT))
+    made = value
+    if not pick(value, _PARENT):
+        made = made | {_PARENT[0]: pick(parent, _SPAN_ID) or pick(context, _SPAN_ID)}
+    if not (pick(value, _TRACE_ID) or pick(as_object(pick(value, _CONTEXT)), _TRACE_ID)):
+        made = made | {_TRACE_ID[0]: pick(parent, _TRACE_ID) or pick(context, _TRACE_ID)}
+    return made
+
+
 def is_scope_spans(value: Object) -> bool:
     """Whether an object is an OTLP ScopeSpans message: spans beside their scope."""
     spans = as_objects(value.get("spans"))
@@ -168,7 +179,7 @@ def single_span(value: Object) -> ResourceSpans:
 def span(value: Object) -> Span:
     """The record of one span."""
     context = as_object(pick(value, _CONTEXT))
-    start = unix_ns(pick(value, _START))
+    start = _time(value, _START_NS, _START)
     return Span(
         trace_id=string(pick(value, _TRACE_ID) or pick(context, _TRACE_ID)),
         span_id=string(pick(value, _SPAN_ID) or pick(context, _SPAN_ID)),
@@ -178,7 +189,7 @@ def span(value: Object) -> Span:
         name=string(pick(value, _NAME)),
         kind=_kind(value),
         start_time_unix_nano=start,
-        end_time_unix_nano=unix_ns(pick(value, _END)) or _end_by_duration(start, value),
+        end_time_unix_nano=_time(value, _END_NS, _END) or _end_by_duration(start, value),
         attributes=attributes(value.get("attributes")),
         dropped_attributes_count=_count(value, "attributes"),
         events=[_event(event) for event in as_objects(pick(value, _EVENTS))],
@@ -187,6 +198,12 @@ def span(value: Object) -> Span:
         dropped_links_count=_count(value, "links"),
         status=_status(value),
     )
+
+
+def _time(value: Object, in_nanoseconds: tuple[str, ...], keys: tuple[str, ...]) -> int:
+    """The time under one of the keys, in nanoseconds where its key says so, else by its size."""
+    found = pick(value, in_nanoseconds)
+    return unix_ns_by_size(pick(value, keys)) if found is None else unix_ns(found)
 
 
 def attributes(value: object) -> dict[str, Any]:
@@ -260,7 +277,7 @@ _VALUES: Mapping[str, Callable[[object], Any]] = {
 def _event(value: Object) -> Event:
     return Event(
         name=string(pick(value, _EVENT_NAME)),
-        time_unix_nano=unix_ns(pick(value, _EVENT_TIME)),
+        time_unix_nano=_time(value, _EVENT_TIME_NS, _EVENT_TIME),
         attributes=attributes(value.get("attributes")),
         dropped_attributes_count=_count(value, "attributes"),
     )

@@ -5,6 +5,7 @@ msgspec finds where a value ends (it skips about 700 MB/s), so no character is l
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 import msgspec
 
@@ -16,6 +17,8 @@ _ELEMENT_HEAD_BYTES = 12
 _MAX_REPAIR_BYTES = 1 << 24  # Python objects take about ten times their text
 _FIRST_REPAIR_BYTES = 1 << 14
 _SPACE = re.compile(rb"[ \t\r\n]*")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BETWEEN = re.compile(rb"(?:[ \t\r\n\x1e]|\xef\xbb\xbf)*")  # RFC 7464 begins values with 0x1e
 _NEXT_OBJECT = re.compile(rb"\n(?=\{)")
 _TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
 _TRUNCATED = "Input data was truncated"
@@ -95,12 +98,17 @@ class Window:
             raise self._too_large()
 
     def skip_space(self) -> bool:
-        """Goes to the next character that is no space; False at the end of the text."""
+        """Goes to the next character that is no space nor mark; False at the end of the text."""
         while True:
-            space = _SPACE.match(self._data, self._start)
+            space = _BETWEEN.match(self._data, self._start)
             self._advance(space.end() if space else self._start)
-            if self._start < len(self._data):
+            rest = self._data[self._start : self._start + len(_BYTE_ORDER_MARK)]
+            if rest and (len(rest) == len(_BYTE_ORDER_MARK) or rest[:1] != _BYTE_ORDER_MARK[:1]):
                 return True
+            if rest and not self._grow():
+                return True
+            if rest:
+                continue
             if not self._grow():
                 return False
 
@@ -253,6 +261,13 @@ class Window:
                 break
             size *= 4
         return None
+
+    def skip_separator(self) -> None:
+        """Goes behind a comma that stands between whole objects, as if they were lines."""
+        if self.skip_space() and self._data[self._start] == b","[0]:
+            with suppress(NotJsonError):  # a comma at the end
+                if self.byte_at(self.space_end(1)) == b"{"[0]:
+                    self._advance(self._start + 1)
 
     def is_inside_document(self) -> bool:
         """Whether what follows shows that the value just taken was part of another one."""

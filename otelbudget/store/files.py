@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,10 +12,13 @@ import duckdb
 
 from otelbudget.errors import StoreBusyError, StoreError, StoreVersionError
 from otelbudget.store import sql
+from otelbudget.store.scratch import scratch
 
 SCHEMA_VERSION = 1
 STORAGE_VERSION = "v1.0.0"  # what DuckDB 1.0 to 1.5 and the Grafana plugin can open
 _CONTENT_KEY_BYTES = 32
+_MOST_GIB = 3
+_LARGE_UNITS = ("GiB", "TiB", "PiB")
 _MAGIC = (8, b"DUCK")
 _FIRST_WAIT_SECONDS = 0.01
 _LONGEST_WAIT_SECONDS = 0.25
@@ -35,6 +37,26 @@ def connect() -> duckdb.DuckDBPyConnection:
         }
     )
     return _without_progress(connection)
+
+
+def bound(connection: duckdb.DuckDBPyConnection, folder: Path) -> str:
+    """Let a connection take 3 GiB of memory at most, less on a small machine, and a folder beyond.
+
+    Returns:
+        How much it may take, such as "3 GiB".
+    """
+    connection.execute("set temp_directory = $folder", {"folder": str(folder)})
+    [(usual,)] = connection.execute(_load("read_memory_limit")).fetchall()
+    number, unit = str(usual).split()
+    is_small = unit not in _LARGE_UNITS or (unit == "GiB" and float(number) <= _MOST_GIB)
+    memory = str(usual) if is_small else f"{_MOST_GIB} GiB"
+    limit_memory(connection, memory)
+    return memory
+
+
+def limit_memory(connection: duckdb.DuckDBPyConnection, memory: str) -> None:
+    """Let a connection take so much memory at most, such as "200 MiB"."""
+    connection.execute("set memory_limit = $memory", {"memory": memory})
 
 
 def cursor(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
@@ -90,23 +112,20 @@ def create(connection: duckdb.DuckDBPyConnection, path: Path, *, fill: str | Non
     """
     if path.exists():
         return False
-    folder = path.with_name(f".otelbudget-{secrets.token_hex(8)}.new")
-    made = folder / "store"
     try:
-        folder.mkdir(mode=0o700)
-        attach(connection, str(made), options=f"storage_version '{STORAGE_VERSION}'")
-        connection.execute("use store")
-        try:
-            fill_new(connection)
-            if fill is not None:
-                connection.execute(fill)
-        finally:
-            _detach(connection)
-        return publish(made, path)
+        with scratch(path.parent) as folder:
+            made = folder / "store"
+            attach(connection, str(made), options=f"storage_version '{STORAGE_VERSION}'")
+            connection.execute("use store")
+            try:
+                fill_new(connection)
+                if fill is not None:
+                    connection.execute(fill)
+            finally:
+                _detach(connection)
+            return publish(made, path)
     except (OSError, duckdb.Error) as error:
         raise StoreError(str(path), f"cannot be made: {reason(error)}") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def fill_new(connection: duckdb.DuckDBPyConnection, key: bytes | None = None) -> None:
@@ -227,7 +246,8 @@ def attach_in_turn(
             )
         except duckdb.Error as error:
             if not _is_held(error):
-                raise StoreError(str(path), f"cannot be opened: {reason(error)}") from error
+                why = _no_database(path) or reason(error)
+                raise StoreError(str(path), f"cannot be opened: {why}") from error
             if time.monotonic() >= deadline:
                 raise StoreBusyError(
                     str(path),
@@ -236,6 +256,12 @@ def attach_in_turn(
                 ) from error
         time.sleep(wait)
         wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
+
+
+def _no_database(path: Path) -> str | None:
+    """What is said of a file that DuckDB did not write; None of any other."""
+    is_readable = path.is_file() and os.access(path, os.R_OK)
+    return "it is no DuckDB file; name another" if is_readable and not is_store(path) else None
 
 
 def _is_held(error: duckdb.Error) -> bool:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import duckdb
 
-from otelbudget.store import sql
+from otelbudget.errors import StoreError
+from otelbudget.store import files, sql
 from otelbudget.store.spans import SpanRow
 
 _load = partial(sql.load, "otelbudget.store")
@@ -80,6 +81,24 @@ def drain(connection: duckdb.DuckDBPyConnection, store: Path) -> None:
         connection.execute(_load("insert_waiting_spans"), {"files": files})
         for file in files:
             Path(file).unlink(missing_ok=True)
+
+
+def take_in(store: Path, *, timeout_seconds: float = 0) -> bool:
+    """Move what waits beside a store into it, where nobody is using it just now.
+
+    Returns:
+        Whether nothing waits any more.
+    """
+    store = files.located(store)
+    if waiting(store):
+        connection = files.connect()
+        with (
+            suppress(StoreError, OSError),  # then it is to be copied
+            files.attached(connection, store, read_only=False, timeout_seconds=timeout_seconds),
+        ):
+            drain(connection, store)
+        connection.close()
+    return not waiting(store)
 
 
 def _sync(path: Path) -> None:

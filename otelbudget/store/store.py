@@ -1,10 +1,9 @@
 """A database of spans to ask questions of: filled from rows, or a store on disk as it is."""
 
-import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,13 @@ import duckdb
 from otelbudget.errors import StoreError
 from otelbudget.store import files, kept, spill, spool, sql
 from otelbudget.store.batches import RowBatches
+from otelbudget.store.scratch import Scratch, scratch
 from otelbudget.store.spans import SpanRow
 
 _load = partial(sql.load, "otelbudget.store")
 READ_TIMEOUT_SECONDS = 30.0
+_LOADING_MEMORY = "200 MiB"
+_USUAL_SPOOL_BYTES = 1 << 25
 _IN_MEMORY = ":memory:"
 _ANSWERING = "memory.main,cache.main,source.main"
 _MAKING = "cache.main,source.main"
@@ -50,11 +52,12 @@ class Store:
         file: Path | None = None,
         timeout_seconds: float = READ_TIMEOUT_SECONDS,
     ) -> None:
-        self.temporary = Path(tempfile.mkdtemp(prefix=".otelbudget-", dir=disk))
-        self._remove = weakref.finalize(self, shutil.rmtree, self.temporary, ignore_errors=True)
+        folder = Scratch(Path(tempfile.gettempdir()) if disk is None else disk)
+        self.temporary = folder.path
+        self._remove = weakref.finalize(self, folder.remove)
         self._folder = None if disk is None else self.temporary
         self._connection = files.connect()
-        self._connection.execute("set temp_directory = $folder", {"folder": str(self.temporary)})
+        self._memory = files.bound(self._connection, self.temporary)
         self._path: Path | None = None
         self._kept: Path | None = None
         self._databases = _ANSWERING
@@ -74,30 +77,12 @@ class Store:
     def of(cls, path: Path, *, timeout_seconds: float = READ_TIMEOUT_SECONDS) -> "Store":
         """A store on disk as it is, open for reading: until it is closed, nobody can write it.
 
-        What waits beside it is not among its spans: see `take_in`.
+        What waits beside it is not among its spans: see `spill.take_in`.
 
         Raises:
             StoreError: It is no store of this version, or was held for longer than the timeout.
         """
         return cls(file=path, timeout_seconds=timeout_seconds)
-
-    @staticmethod
-    def take_in(path: Path, *, timeout_seconds: float = 0) -> bool:
-        """Move what waits beside a store into it, where nobody is using it just now.
-
-        Returns:
-            Whether nothing waits any more.
-        """
-        path = files.located(path)
-        if spill.waiting(path):
-            connection = files.connect()
-            with suppress(StoreError, OSError):  # then it is to be copied
-                with files.attached(
-                    connection, path, read_only=False, timeout_seconds=timeout_seconds
-                ):
-                    spill.drain(connection, path)
-            connection.close()
-        return not spill.waiting(path)
 
     @classmethod
     def beside(cls, path: Path, *, timeout_seconds: float = READ_TIMEOUT_SECONDS) -> "Store":
@@ -166,12 +151,33 @@ class Store:
             file.flush()
             self.load(Path(file.name))
 
+    def begin(self) -> None:
+        """Let what is added wait for `commit`: a file is then written once, not after each `load`."""
+        if self._folder is not None:
+            files.limit_memory(self._connection, _LOADING_MEMORY)
+        self._connection.begin()
+
+    def commit(self) -> None:
+        """Keep what was added since `begin`.
+
+        Raises:
+            StoreError: There is no room for it.
+        """
+        try:
+            self._connection.commit()
+        except duckdb.Error as error:
+            reason = files.reason(error)
+            raise StoreError(self._file("source"), f"cannot be written: {reason}") from error
+
     def load(self, file: Path) -> None:
         """Add the spans of a spool file.
 
         Raises:
             StoreError: There is no room for them.
         """
+        size = file.stat().st_size
+        if size > _USUAL_SPOOL_BYTES:
+            files.limit_memory(self._connection, self._memory)
         try:
             self._connection.execute(
                 _load("insert_spooled_spans"),
@@ -180,7 +186,7 @@ class Store:
                     "separator": spool.SEPARATOR,
                     "quote": spool.QUOTE,
                     "null": spool.NULL,
-                    "largest_line": max(file.stat().st_size, 1),
+                    "largest_line": max(size, 1),
                 },
             )
         except duckdb.Error as error:
@@ -236,30 +242,6 @@ class Store:
                 ((added,),) = self._connection.execute(_load("save_new_spans")).fetchall()
         return int(added)
 
-    def write_parquet(self, folder: Path) -> Path:
-        """Write the spans to a Parquet file of our schema, whose name tells its content.
-
-        Args:
-            folder: Where the file goes; made where there is none. The same spans give the same
-                file, so writing them again adds nothing.
-
-        Raises:
-            StoreError: The folder cannot be written.
-        """
-        (name,) = self.row(_load("name_spans"))
-        made = folder / f"spans-{name}.parquet"
-        unfinished = self.temporary / made.name
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._connection.table("source.main.spans").write_parquet(
-                str(unfinished), compression="zstd"
-            )
-            unfinished.chmod(0o600)
-            shutil.move(unfinished, made)
-        except (OSError, duckdb.Error) as error:
-            raise StoreError(str(made), f"cannot be written: {files.reason(error)}") from error
-        return made
-
     @contextmanager
     def _as_it_was(self) -> Iterator[None]:
         """Look for names where they were looked for before the block, which may look elsewhere."""
@@ -296,10 +278,10 @@ class Store:
         path, stamp = self._path, kept.stamp(self._path, made_by())
         if self._attach_kept(path, stamp):
             return
-        folder = None
-        with suppress(OSError):
-            folder = Path(tempfile.mkdtemp(prefix=".otelbudget-", dir=path.parent))
-        try:
+        with ExitStack() as using:
+            folder = None
+            with suppress(OSError):
+                folder = using.enter_context(scratch(path.parent))
             self._replace_cache(_IN_MEMORY if folder is None else str(folder / "cache"))
             self._make(make)
             if folder is not None:
@@ -311,11 +293,9 @@ class Store:
                     self._replace_cache(str(folder / "cache"), "read_only")
                 else:
                     self._attach_kept(path, stamp)
-        finally:
-            if folder is not None:
-                shutil.rmtree(folder, ignore_errors=True)
 
     def _make(self, make: Callable[[], None]) -> None:
+        files.limit_memory(self._connection, self._memory)
         self._look_in(_MAKING)
         try:
             make()

@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from otelbudget.audit.focus import UNDIVIDED, charges
+from otelbudget.audit.keys import UnknownKeyError
 from otelbudget.audit.spend import spend
 
 Make = Callable[..., Any]
@@ -76,3 +79,12 @@ def test_values_of_keys_divide_the_rows(counted: Make, span: Make, usage: Make) 
     rows = list(charges(store, book, ["tenant.id"]))
 
     assert [row.tags for row in rows] == [{"tenant.id": "acme"}, {"tenant.id": "birch"}]
+
+
+def test_a_word_that_is_no_key_and_no_attribute_is_refused(
+    counted: Make, span: Make, usage: Make
+) -> None:
+    store, _, book = counted([span(1, 1, at=(0, 9), **usage())])
+
+    with pytest.raises(UnknownKeyError, match=r"^'nosuchkey' is no key"):
+        list(charges(store, book, ["nosuchkey"]))

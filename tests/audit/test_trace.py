@@ -141,7 +141,7 @@ def test_the_beginning_of_an_id_is_enough_where_it_is_the_only_one(
     with pytest.raises(TraceNotFoundError, match=r"^Several traces begin with 'a': ab0+, ac0+;"):
         find_trace(store, "a")
     with pytest.raises(
-        TraceNotFoundError, match=r"^No trace begins with 'fe'; the nearest are ff0"
+        TraceNotFoundError, match=r"^No trace of the 3 in these sources begins with 'fe'; "
     ):
         find_trace(store, "fe")
 
@@ -174,8 +174,21 @@ def test_the_first_call_that_a_limit_refuses_is_found(stop: Make, span: Make, us
     found = stop(spans, Budget(name="run", per="trace", cost_usd="0.005"))
 
     assert (found.span_id, found.budget, found.limit) == (f"{4:016x}", "run", 2 * KILO_PUSD)
-    assert (found.calls_before, found.calls_after) == (2, 3)
+    assert (found.calls_before, found.calls_denied) == (2, 3)
     assert found.avoided_pusd == 3 * KILO_PUSD
+
+
+def test_calls_that_are_free_are_not_among_those_refused(
+    stop: Make, span: Make, usage: Make
+) -> None:
+    """After two of gpt-4o the limit is used up; a third is refused, one on the own machine passes."""
+    free = usage(1_000, 0, model="llama3.2") | {"gen_ai.provider.name": "ollama"}
+    spans = [*calls_of(span, usage, 1, range(0, 30, 10)), span(1, 9, 1, at=(40, 45), **free)]
+
+    found = stop(spans, Budget(name="run", per="trace", cost_usd="0.005"))
+
+    assert (found.calls_before, found.calls_denied) == (2, 1)
+    assert found.avoided_pusd == KILO_PUSD
 
 
 def test_nothing_is_refused_below_a_limit(stop: Make, span: Make, usage: Make) -> None:
@@ -194,7 +207,7 @@ def test_a_limit_that_other_traces_use_up_stops_this_one(
 
     found = stop(spans, Budget(name="day", per="tenant.id", calls=6))
 
-    assert (found.calls_before, found.calls_after) == (3, 2)
+    assert (found.calls_before, found.calls_denied) == (3, 2)
     assert found.scope == (("tenant.id", "acme"),)
 
 

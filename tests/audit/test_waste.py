@@ -1,5 +1,6 @@
 """What may have been spent for nothing: each finding where it is true, and none where it is not."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -97,6 +98,43 @@ def test_four_equal_calls_are_no_loop(found: Make) -> None:
     assert codes["repeated_calls"].count == 3
 
 
+def test_rounds_of_samples_are_made_again_and_no_loop(found: Make) -> None:
+    """Two rounds of five at once: the second is made again, but only two calls follow each other."""
+    codes = found(*({"start": 3 * (n // 5), ASKED: "same"} for n in range(10)))
+
+    assert "loops" not in codes
+    assert (codes["repeated_calls"].count, codes["repeated_calls"].amount_pusd) == (
+        5,
+        5 * CALL_PUSD,
+    )
+
+
+def test_five_rounds_of_samples_are_a_loop(found: Make) -> None:
+    """Five rounds of two: eight calls are made again."""
+    codes = found(*({"start": 3 * (n // 2), ASKED: "same"} for n in range(10)))
+
+    assert (codes["loops"].count, codes["loops"].amount_pusd) == (1, 8 * CALL_PUSD)
+    assert "repeated_calls" not in codes
+
+
+@pytest.mark.parametrize(("start", "count"), [(301, 1), (302, None)])
+def test_without_content_a_retry_begins_within_five_minutes(
+    start: int, count: int | None, found: Make
+) -> None:
+    """The failed call ends at second 1."""
+    codes = found({"is_failed": True}, {"start": start})
+
+    assert (codes["retries"].count if "retries" in codes else None) == count
+
+
+def test_with_content_a_retry_may_come_late_and_after_another_call(found: Make) -> None:
+    codes = found(
+        {"is_failed": True, ASKED: "first"}, {ASKED: "second"}, {"start": 900, ASKED: "first"}
+    )
+
+    assert codes["retries"].count == 1
+
+
 def test_a_call_after_a_failed_one_is_a_retry(found: Make) -> None:
     codes = found({"is_failed": True}, {"is_failed": True}, {})
 
@@ -152,7 +190,16 @@ def messages(count: int) -> dict[str, Any]:
     return {f"gen_ai.prompt.{n}.content": f"{n:04}" * 1_000 for n in range(count)}
 
 
-def test_a_history_that_begins_alike_and_reads_no_cache_is_a_miss(found: Make) -> None:
+def one_list(count: int) -> dict[str, Any]:
+    """The same in one attribute."""
+    texts = [{"role": "user", "content": f"{n:04}" * 1_000} for n in range(count)]
+    return {"gen_ai.input.messages": json.dumps(texts)}
+
+
+@pytest.mark.parametrize("messages", [messages, one_list])
+def test_a_history_that_begins_alike_and_reads_no_cache_is_a_miss(
+    found: Make, messages: Callable[[int], dict[str, Any]]
+) -> None:
     """The second call of 4,000 tokens repeats 3 of its 4 messages: 3,000 tokens at 1.25 USD/Mtok."""
     codes = found(
         {**messages(3), "gen_ai.usage.input_tokens": 3_000},
@@ -163,6 +210,18 @@ def test_a_history_that_begins_alike_and_reads_no_cache_is_a_miss(found: Make) -
         1,
         3_000 * 1_250_000,
     )
+
+
+def test_lists_that_begin_otherwise_are_no_miss(found: Make) -> None:
+    other = json.loads(one_list(4)["gen_ai.input.messages"])
+    other[0]["content"] = "x" * 4_000
+
+    codes = found(
+        {**one_list(3), "gen_ai.usage.input_tokens": 3_000},
+        {"gen_ai.input.messages": json.dumps(other), "gen_ai.usage.input_tokens": 4_000},
+    )
+
+    assert "cache_misses" not in codes
 
 
 def test_a_history_with_another_first_message_is_no_miss(found: Make) -> None:

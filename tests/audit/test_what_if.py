@@ -172,3 +172,16 @@ def test_assumptions_are_said() -> None:
     assert second == "Every call is priced at the rates of 2024-06-01."
     assert third.startswith("50 % of the input tokens")
     assert WhatIf().assumptions == ()
+
+
+def test_prices_of_a_day_before_any_known_price_are_counted(
+    counted: Make, span: Make, usage: Make
+) -> None:
+    before, after = (
+        suppose(loaded.store, loaded.book, WhatIf(prices_at=day * 86_400 * 10**9))
+        for day in (10_000, 20_600)  # 1997, 2026
+        for loaded in [counted([span(1, 1, at=(0, 9), **usage())])]
+    )
+
+    assert (before.calls, before.before_history) == (1, 1)
+    assert (after.calls, after.before_history) == (1, 0)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from budget_audit.loading import Loaded
 
-from otelbudget.audit.workflows import Workflows, workflows
+from otelbudget.audit.workflows import TraceSpend, Workflows, workflows
 
 Make = Callable[..., Any]
 SECOND = 10**9
@@ -54,3 +54,27 @@ def test_costs_are_list_costs_and_none_where_unknown(found: Workflows) -> None:
 def test_the_dearest_runs_come_first(found: Workflows) -> None:
     assert [each.model_calls for each in found.dearest] == list(range(20, 10, -1))
     assert [each.is_failed for each in found.dearest[:2]] == [True, False]
+
+
+def test_runs_of_which_a_cost_is_unknown_are_marked_and_in_no_quantile(
+    counted: Callable[..., Loaded], span: Make, usage: Make
+) -> None:
+    """Run 1 costs 3,500 micro-USD and has a call without a price, and one without usage."""
+    spans = [span(run, 1, name="support") for run in (1, 2)]
+    spans += [span(run, 2, 1, at=(1, 2), **usage()) for run in (1, 2)]
+    spans.append(span(1, 3, 1, at=(3, 4), **usage(model="nobody-knows")))
+    spans.append(span(1, 4, 1, at=(5, 6), **usage(0, 0)))
+
+    answer = workflows(counted(spans).store)
+
+    [support] = answer.workflows
+    assert (support.runs, support.list_cost_pusd.runs) == (2, 1)
+    assert support.cost_pusd == 2 * 3_500_000_000
+    assert {each.trace_id[-1]: _unknown(each) for each in answer.dearest} == {
+        "1": (3_500_000_000, 1, 1),
+        "2": (3_500_000_000, 0, 0),
+    }
+
+
+def _unknown(trace: TraceSpend) -> tuple[int | None, int, int]:
+    return trace.list_cost_pusd, trace.unpriced_calls, trace.calls_without_usage

@@ -18,7 +18,7 @@ from tests.benchmarks.exports import Export
 from tests.benchmarks.processes import BUDGET_AUDIT, Ran, run
 from tests.benchmarks.timing import Rounds, measure, row
 
-PEERS = Path(os.environ.get("P", ".venv-bench-peers/bin"))
+PEERS = Path(".venv-bench-peers/bin")
 APPENDED_BYTES, SMALL_SPANS, TINY_SPANS = 10_000_000, 2_000, 1_000
 _LONGEST_SECONDS = 120.0
 _KINDS = {"lean": exports.LEAN_WORDS, "content-heavy": exports.CONTENT_WORDS}

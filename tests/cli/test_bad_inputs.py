@@ -1,6 +1,9 @@
 """Damaged and odd inputs through the command line: what is read, what is said, what is left."""
 
+import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,7 +84,12 @@ def test_a_cut_off_last_line_is_a_warning_and_the_rest_is_read(bad: Path, run: C
     assert sums(ran.json) == BASE
     assert (ran.json["input"]["spans"], ran.json["input"]["unreadable"]) == (124, 1)
     assert ran.json["input"]["warnings"] == [
-        {"code": "truncated_line", "count": 1, "example": sentence}
+        {
+            "code": "truncated_line",
+            "count": 1,
+            "example": sentence,
+            "files": [{"file": str(file), "line": 125}],
+        }
     ]
 
 
@@ -170,7 +178,9 @@ def test_an_import_into_a_file_that_is_no_store_leaves_it_as_it_was(
     as_database = run("import", bad / "00_base.json", "--store", database)
 
     assert (as_text.code, as_database.code) == (1, 1)
-    assert as_text.err.startswith(f"budget-audit: {other}: cannot be opened: ")
+    assert as_text.err == (
+        f"budget-audit: {other}: cannot be opened: it is no DuckDB file; name another\n"
+    )
     assert as_database.err.startswith(
         f"budget-audit: {database}: is a DuckDB file but no otelbudget store"
     )
@@ -204,3 +214,98 @@ def test_a_bad_file_beside_a_good_one_is_a_warning(bad: Path, run: Call, tmp_pat
     codes = [warning["code"] for warning in ran.json["input"]["warnings"]]
     assert codes == ["truncated_document", "not_traces"]
     assert [line.split(": ")[1] for line in ran.err.splitlines()] == codes
+
+
+def test_a_warning_names_every_file_it_is_about(bad: Path, run: Call, tmp_path: Path) -> None:
+    shutil.copyfile(bad / "00_base.json", tmp_path / "good.json")
+    (tmp_path / "a.jsonl").write_text('{"resourceSpans": []}\n{"resourceSpans": [\n')
+    (tmp_path / "b.jsonl").write_text('{"resourceSpans": [\n')
+
+    ran = run("audit", tmp_path, "--format", "json")
+
+    files = {
+        entry["file"]: entry["line"]
+        for warning in ran.json["input"]["warnings"]
+        for entry in warning["files"]
+    }
+    assert files == {str(tmp_path / "a.jsonl"): 2, str(tmp_path / "b.jsonl"): 1}
+
+
+def test_objects_separated_by_commas_are_read_as_if_they_were_lines(
+    bad: Path, run: Call, tmp_path: Path
+) -> None:
+    line = json.dumps(json.loads((bad / "00_base.json").read_bytes()))
+    file = tmp_path / "joined.json"
+    file.write_text(f"{line},\n{line} , {line}")
+
+    ran = run("audit", file, "--format", "json", "--strict")
+
+    assert (ran.code, ran.err) == (0, "")
+    assert sums(ran.json) == BASE
+    assert ran.json["input"]["duplicates"] == 250
+
+
+def test_a_bad_token_count_is_named_with_its_span_and_value(run: Call, tmp_path: Path) -> None:
+    attributes = [
+        {"key": "gen_ai.operation.name", "value": {"stringValue": "chat"}},
+        {"key": "gen_ai.request.model", "value": {"stringValue": "gpt-5-mini"}},
+        {"key": "gen_ai.usage.input_tokens", "value": {"stringValue": "1,000"}},
+        # As protobuf for JavaScript writes 64 bits: 1 * 2**32 + 5, of which nothing is lost.
+        {"key": "gen_ai.usage.output_tokens", "value": {"intValue": {"low": 5, "high": 1}}},
+    ]
+    span = {"traceId": "a" * 32, "spanId": "b" * 16, "name": "chat", "attributes": attributes}
+    file = tmp_path / "counts.json"
+    file.write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}))
+
+    ran = run("audit", file, "--format", "json")
+
+    [warning] = [w for w in ran.json["input"]["warnings"] if w["code"] == "unreadable_counts"]
+    assert warning["example"] == (
+        f'span {"b" * 16} of trace {"a" * 32}: gen_ai.usage.input_tokens is "1,000", which is no '
+        "token count and was ignored; a count is a whole number from 0 to 1,000,000,000,000"
+    )
+    assert ran.json["totals"]["output_tokens"] == 2**32 + 5
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of processes are of POSIX")
+def test_a_full_disk_is_named_as_such_and_not_the_answer(bad: Path, tmp_path: Path) -> None:
+    """A process that may write files of 50 kB at most, and has more to write than that."""
+    limited = (
+        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000));"
+        "from budget_audit.app import main; main()"
+    )
+    command = [sys.executable, "-c", limited, "import", str(bad / "00_base.json")]
+
+    ran = subprocess.run(
+        [*command, "--store", str(tmp_path / "traces.duckdb"), "--content", "keep"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr.startswith("budget-audit: ")
+    assert str(tmp_path) in ran.stderr
+    assert len(ran.stderr.splitlines()) == 1
+    assert "File too large" in ran.stderr
+    assert "the answer" not in ran.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("block", [0, 2, 3])
+def test_a_damaged_store_is_one_sentence_and_exit_1(
+    block: int, bad: Path, run: Call, tmp_path: Path
+) -> None:
+    """The first block is read when it is opened, the others when it is asked."""
+    store = tmp_path / "traces.duckdb"
+    assert run("import", bad / "00_base.json", "--store", store).code == 0
+    content = bytearray(store.read_bytes())
+    content[3 * 4_096 + block * 262_144 + 2_000] ^= 0xFF  # three headers, blocks of 256 KiB
+    store.write_bytes(content)
+
+    ran = run("audit", store)
+
+    assert (ran.code, ran.out) == (1, "")
+    assert "Corrupt database file" in ran.err
+    assert len(ran.err.splitlines()) == 1

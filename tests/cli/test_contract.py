@@ -89,7 +89,14 @@ AUDIT = {
         "skipped_records": int,
         "unreadable": int,
         "sampled": bool,
-        "warnings": [{"code": str, "count": int, "example": str}],
+        "warnings": [
+            {
+                "code": str,
+                "count": int,
+                "example": str,
+                "files": [{"file": str, "line": Maybe(int)}],
+            }
+        ],
     },
     "prices": {
         "source": str,

@@ -239,3 +239,30 @@ def test_junit_holds_names_that_xml_may_not(
 
     [case] = _parsed(junit).iter("testcase")
     assert '<a&b>"' in case.findtext("failure", "")
+
+
+def test_junit_skips_all_where_nothing_was_judged(
+    run: Call, traces: Path, budgets: Call, tmp_path: Path
+) -> None:
+    junit = tmp_path / "budgets.xml"
+    nobody = ("--where", "tenant.id=nobody", "--strict")
+
+    ran = run("gate", traces, "--budgets", budgets(max_calls=5), "--junit", junit, *nobody)
+
+    assert ran.code == 1
+    [case] = _parsed(junit).iter("testcase")
+    skipped = case.find("skipped")
+    assert skipped is not None
+    assert skipped.attrib["message"].startswith("no call to judge")
+
+
+def test_junit_holds_characters_beyond_the_first_plane(
+    run: Call, traces: Path, budgets: Call, tmp_path: Path
+) -> None:
+    traces.write_text(traces.read_text().replace('"acme"', '"Zoë 🍕"'), "utf-8")
+    junit = tmp_path / "budgets.xml"
+
+    run("gate", traces, "--budgets", budgets(max_tokens=150), "--junit", junit)
+
+    [case] = _parsed(junit).iter("testcase")
+    assert "tenant.id Zoë 🍕: usage" in case.findtext("failure", "")

@@ -12,7 +12,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from otelbudget.ingest import ReadReport, fill, lines
+from otelbudget.ingest import ReadReport, lines
+from otelbudget.ingest.filling import fill
 from otelbudget.store.store import Store
 from tests.cli.conftest import Run
 
@@ -148,6 +149,40 @@ def test_an_interrupted_import_leaves_all_as_it_was(
     assert list(tmp_path.iterdir()) == ([] if is_new else [store])
 
 
+def test_what_a_killed_import_left_is_removed_by_the_next_one(run: Run, tmp_path: Path) -> None:
+    """Killed while it read, beside another one that goes on reading."""
+    store = tmp_path / "traces.duckdb"
+    command = [sys.executable, "-c", INTERRUPTIBLE, "import", "-", "--store", str(store)]
+    processes: list[subprocess.Popen[bytes]] = []
+    folders: list[Path] = []
+    for _ in range(2):
+        before = set(tmp_path.glob(".otelbudget-*"))
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        assert process.stdin is not None
+        processes.append(process)
+        process.stdin.write(SAMPLE.read_bytes() * 20)
+        process.stdin.flush()
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not (new := set(tmp_path.glob(".otelbudget-*/spool-*"))) or (
+            {file.parent for file in new} <= before
+        ):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        folders += {file.parent for file in new} - before
+    killed, living = processes
+    killed.kill()
+    killed.communicate(timeout=WAIT_SECONDS)
+    assert folders[0].exists()  # nobody has looked yet
+
+    ran = run("import", SAMPLE, "--store", store)
+
+    assert ran.code == 0
+    assert sorted(tmp_path.iterdir()) == sorted([folders[1], store])
+    living.communicate(timeout=WAIT_SECONDS)  # its input ends
+    assert living.returncode == 0
+    assert list(tmp_path.iterdir()) == [store]
+
+
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every file is large enough for several processes."""
@@ -200,3 +235,30 @@ def test_a_file_with_one_odd_line_is_read_as_if_by_one(tmp_path: Path, damage: b
     assert {warning.code for warning in report.warnings} == {
         warning.code for warning in expected.warnings
     }
+
+
+def test_processes_say_nothing_of_their_own(tmp_path: Path) -> None:
+    """A file of two parts, by the real command line with several processes."""
+    large = tmp_path / "large.jsonl"
+    text = SAMPLE.read_bytes()
+    large.write_bytes(text * (lines.PART_BYTES // len(text) + 1))
+    done = subprocess.run(
+        [sys.executable, "-m", "budget_audit", "import", large, "--parquet", tmp_path / "spans"],
+        capture_output=True,
+        check=True,
+    )
+
+    assert done.stderr == b""
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_line_above_max_bytes_is_refused_with_any_number_of_processes(tmp_path: Path) -> None:
+    file = tmp_path / "long.jsonl"
+    span = json.dumps(one_span("x" * 12_000_000)).encode()
+    file.write_bytes(SAMPLE.read_bytes() + b"\n" + span + b"\n")
+    for processes in (1, 2):
+        store, report = Store(), ReadReport()
+        fill(store, [str(file)], report, processes=processes, max_bytes=9_000_000)
+        store.close()
+
+        assert [warning.code for warning in report.warnings] == ["too_large"]

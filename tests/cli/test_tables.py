@@ -202,7 +202,7 @@ def test_the_gate_says_usage_with_its_unit_and_that_a_limit_was_reached(
 
     shown = run("gate", path, "--budgets", file).out
 
-    assert shown.startswith("Over budget: 1 limit reached or passed, 2 calls in 1 trace.\n")
+    assert shown.startswith("Over budget: 1 of 1 trace passed a limit or had a call refused.\n")
     assert "20,000 tokens  40,000 tokens        1" in shown
 
 
@@ -332,3 +332,121 @@ def test_a_missing_source_draws_no_progress(
         load([str(tmp_path / "no.jsonl")])
 
     assert terminal.getvalue() == ""
+
+
+def test_names_with_line_breaks_stay_in_one_line(run: Call, traces: Call) -> None:
+    path = traces(spans(1, 2, {"tenant.id": "a\nb"}, workflow="weekly\n\treport"))
+
+    audited = run("audit", path, "--by", "workflow,tenant.id", "--workflows").out
+    compared = run("diff", path, path).out
+
+    assert audited.count("weekly report") == 3
+    assert "a b" in audited
+    assert "weekly report" in compared
+    assert "weekly\n" not in audited + compared
+
+
+def test_a_share_of_runs_that_is_no_number_is_refused(run: Call, traces: Call) -> None:
+    ran = run("suggest", traces(spans(1, 1, {})), "--covers", "nan")
+
+    assert ran.code == 2
+    assert "nan is no share" in ran.err
+
+
+def test_the_headline_of_an_audit_tells_the_days_of_the_calls_it_counts(
+    run: Call, traces: Call
+) -> None:
+    path = traces(spans(1, 1, {}), spans(2, 1, {}, day=3), spans(3, 1, {}, day=4))
+
+    shown = run("audit", path, "--since", "2026-11-04").out
+
+    assert "2 model calls in 2 traces, 2026-11-05 to 2026-11-06 (UTC)" in shown
+
+
+@pytest.mark.parametrize(
+    ("asked", "warning"),
+    [
+        pytest.param(
+            ("--where", "tenant.id=nope"), "no_calls: no call has tenant.id=nope", id="where"
+        ),
+        pytest.param(
+            ("--since", "2027-01-01"),
+            "no_calls: no call starts in this period; the spans are of 2026-11-02",
+            id="since",
+        ),
+    ],
+)
+def test_no_call_left_is_said_without_a_table(
+    run: Call, traces: Call, asked: tuple[str, str], warning: str
+) -> None:
+    path = traces(spans(1, 1, ACME))
+
+    shown = run("audit", path, *asked)
+
+    assert shown.out == "No model calls to count; read were 2 spans of 1 trace.\n"
+    assert shown.err == f"warning: {warning}\n"
+    assert run("focus", path, *asked).err == f"warning: {warning}\n"
+
+
+def test_every_workflow_is_named_in_80_columns(
+    run: Call, traces: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("budget_audit.formats.write._WIDTH_WITHOUT_TERMINAL", 80)
+    path = traces(
+        spans(1, 1, {}, workflow="invoke_agent policy-assistant"), spans(2, 1, {}, workflow="b")
+    )
+
+    shown = run("audit", path, "--workflows").out
+
+    assert "\ninvoke_agent policy-assistant\n  1 run, 50 % of cost\n" in shown.replace(" \n", "\n")
+    assert all(len(line) <= 80 for line in shown.splitlines())
+
+
+def test_the_gate_lists_first_what_used_the_most_of_its_limit(
+    run: Call, traces: Call, budgets: Call
+) -> None:
+    path = traces(spans(1, 2, {}), spans(2, 4, {}), spans(3, 3, {}), spans(4, 1, {}))
+    file = budgets(run={"per": "trace", "max_calls": 1})
+
+    shown = run("gate", path, "--budgets", file)
+    found = run("gate", path, "--budgets", file, "--format", "json").json["violations"]
+
+    assert shown.out.startswith("Over budget: 3 of 4 traces passed a limit or had a call refused.")
+    assert [each["usage"] for each in found] == ["4", "3", "2"]
+
+
+def test_the_gate_takes_max_bytes(run: Call, traces: Call, budgets: Call) -> None:
+    file = budgets(run={"per": "trace", "max_calls": 1})
+
+    assert (
+        run("gate", traces(spans(1, 1, {})), "--budgets", file, "--max-bytes", "1000000").code == 0
+    )
+
+
+def test_a_second_import_says_that_nothing_was_added(
+    run: Call, traces: Call, tmp_path: Path
+) -> None:
+    path, store = traces(spans(1, 1, {})), tmp_path / "traces.duckdb"
+    run("import", path, "--store", store)
+
+    shown = " ".join(run("import", path, "--store", store).out.split())
+
+    assert shown.startswith("0 of 2 spans of 1 trace from 1 file")
+    assert shown.endswith("; 2 were there already")
+
+
+def test_workflows_of_one_name_are_told_apart_by_agent(run: Call, traces: Call) -> None:
+    agents: tuple[dict[str, str], ...] = ({"gen_ai.agent.name": "writer"}, {})
+    name = "invoke_agent writer"
+    path = traces(*(spans(number, 1, each, workflow=name) for number, each in enumerate(agents, 1)))
+
+    shown = run("suggest", path).out
+
+    assert "invoke_agent writer (agent writer)" in shown
+    assert "invoke_agent writer (no agent)" in shown
+
+
+def test_suggestions_by_a_key_stand_below_its_name(run: Call, traces: Call) -> None:
+    shown = run("suggest", traces(spans(1, 1, ACME)), "--by", "tenant.id").out
+
+    assert "\ntenant.id  runs " in shown

@@ -24,8 +24,8 @@ def export(name: str) -> dict[str, Any]:
         "traceId": "5b8efff798038103d269b633813fc60c",
         "spanId": "eee19b7ec3c1b174",
         "name": name,
-        "startTimeUnixNano": "1",
-        "endTimeUnixNano": "2",
+        "startTimeUnixNano": "1640000000000000001",
+        "endTimeUnixNano": "1640000000000000002",
         "attributes": [{"key": "k", "value": {"stringValue": "vä\n\\"}}],
     }
     return {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
@@ -67,7 +67,16 @@ A, B, C = line("a"), line("b"), line("c")
             A.replace(b'"k"', b'"\xff"') + B, "ab", {"invalid_utf8": 1}, id="invalid UTF-8"
         ),
         pytest.param(A.replace("ä".encode(), b"\\ud83d") + B, "ab", {}, id="half a surrogate pair"),
-        pytest.param(pretty("a").replace(b'"2"', b'2, "x": NaN') + pretty("b"), "ab", {}, id="NaN"),
+        pytest.param(
+            pretty("a").replace(b'"1640000000000000002"', b'1640000000000000002, "x": NaN')
+            + pretty("b"),
+            "ab",
+            {},
+            id="NaN",
+        ),
+        pytest.param(A + b"\xef\xbb\xbf" + B, "ab", {}, id="mark before a later line"),
+        pytest.param(b"\x1e" + A + b"\x1e" + B, "ab", {}, id="RFC 7464"),
+        pytest.param(A + b"\xef\xbb", "a", {"unreadable_line": 1}, id="half a mark"),
         pytest.param(A + b'{"a":1}\n' + B, "ab", {"unknown_shape": 1}, id="another object"),
         pytest.param(A + b"[1, null]\n" + B, "ab", {"unknown_shape": 2}, id="no objects"),
         pytest.param(
@@ -114,6 +123,13 @@ def test_a_warning_names_file_and_line(read_bytes: Any) -> None:
         pytest.param(b" \r\n", "is empty", id="blank"),
         pytest.param(b"<!DOCTYPE html><html>", "is HTML or XML, not traces", id="HTML"),
         pytest.param(b"hello\n", "is text, but no JSON", id="text"),
+        pytest.param(b"data: " + A, "keep what stands behind each 'data:' only", id="SSE"),
+        pytest.param(b"2025 stdout F " + A, "cut what stands before each '{'", id="log"),
+        pytest.param(b"Nov 22 export\nINFO: " + A, "cut what stands before each '{'", id="Java"),
+        pytest.param(b"TraceId,SpanId\na1,b2\n", "is a table of text, such as CSV", id="CSV"),
+        pytest.param(b"Activity.TraceId:  a1\n", "what .NET's console exporter", id=".NET"),
+        pytest.param(b"Spans\nResource\n", "what Rust's stdout exporter", id="Rust"),
+        pytest.param('{"a":1}'.encode("utf-32"), "is UTF-32 text", id="UTF-32"),
         pytest.param(b"[]", "holds no spans", id="empty array"),
         pytest.param(b"{}", "no trace format that is known: an empty object", id="empty object"),
         pytest.param(b'{"gen_ai.system": "x"}', "an object with 'gen_ai.system'", id="attributes"),

@@ -84,7 +84,7 @@ def spans(count: int, name: str = "x") -> list[Json]:
             "traceId": "a" * 32,
             "spanId": f"{number:016x}",
             "name": name,
-            "startTimeUnixNano": "1",
+            "startTimeUnixNano": "1640000000000000001",
             "attributes": [{"key": "k", "value": {"stringValue": '}]{"[,\\' * (number % 5)}}],
         }
         for number in range(1, count + 1)
@@ -101,7 +101,9 @@ SMALL = {"resource": RESOURCE, "scopeSpans": [{"spans": spans(1, "z")}]}
 FLAT = [{**span, "trace_id": span["traceId"]} for span in spans(40)]
 JAEGER = {
     "traceID": "1",
-    "spans": [{"spanID": "2", "operationName": "j", "processID": "p", "startTime": 1}],
+    "spans": [
+        {"spanID": "2", "operationName": "j", "processID": "p", "startTime": 1640000000000000}
+    ],
     "processes": {"p": {"serviceName": "s"}},
 }
 
@@ -169,7 +171,7 @@ def test_lines_around_a_large_document_that_is_damaged_are_kept(stream: Stream) 
 def test_a_number_that_is_none_spoils_the_document_it_is_in(stream: Stream) -> None:
     text = json.dumps({"resourceSpans": [SMALL] * 50}).encode()
     bad = text[:-300] + text[-300:].replace(
-        b'"startTimeUnixNano": "1"', b'"startTimeUnixNano": 1.1.1'
+        b'"startTimeUnixNano": "1640000000000000001"', b'"startTimeUnixNano": 1.1.1'
     )
 
     read = stream(bad)

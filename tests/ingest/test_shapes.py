@@ -304,7 +304,12 @@ def test_attribute_values(value: object, stored: str, links: object, read_bytes:
         pytest.param(TRACE.upper(), TRACE, id="upper case"),
         pytest.param("0x" + TRACE, TRACE, id="0x"),
         pytest.param("W47/95gDgQPSabYzgT/GDA==", TRACE, id="base64"),
-        pytest.param("LLM-Trace-1", "llm-trace-1", id="the emitter's own"),
+        pytest.param("0xA1", "a1".rjust(32, "0"), id="0x without leading zeros"),
+        pytest.param("W47/95gDgQPSabYzgT/GDA", TRACE, id="base64 without padding"),
+        pytest.param("W47_95gDgQPSabYzgT_GDA==", TRACE, id="base64 for URLs"),
+        pytest.param("5B8EFFF7-9803-8103-D269-B633813FC60C", TRACE, id="UUID"),
+        pytest.param("LLM-Trace-0", "llm-trace-0", id="the emitter's own"),
+        pytest.param("trace000004", "trace000004", id="the emitter's own, of 11 letters"),
         pytest.param("abcdefghijk=", "69b71d79f8218a39", id="base64 of 8 bytes"),
         pytest.param("not base64==", "not base64==", id="no base64"),
     ],
@@ -348,6 +353,43 @@ def test_a_time_that_cannot_be_read_is_none_and_reported(given: object, read_byt
 
     assert read.rows[0].start_time_unix_nano is None
     assert read.codes() == {"unreadable_time": 1}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param(1_640_000_000.5, id="seconds"),
+        pytest.param(1_640_000_000_500, id="milliseconds"),
+        pytest.param("1640000000500", id="text"),
+        pytest.param(1_640_000_000_500_000, id="microseconds"),
+    ],
+)
+def test_a_time_whose_key_names_no_unit_is_read_by_its_size(given: object, read_bytes: Any) -> None:
+    read = read_bytes(line(FLAT | {"start_time": given}))
+
+    assert read.rows[0].start_time_unix_nano == 1_640_000_000_500_000_000
+    assert "implausible_time" not in read.codes()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected", "said"),
+    [
+        pytest.param(
+            1_640_000_000_500, 1_640_000_000_500_000_000, "no nanoseconds", id="milliseconds"
+        ),
+        pytest.param(5, None, "it is left out", id="a counter"),
+    ],
+)
+def test_a_time_in_nanoseconds_before_2000_is_reported(
+    given: int, expected: int | None, said: str, read_bytes: Any
+) -> None:
+    span = {"traceId": "a1", "spanId": "b2", "name": "x", "startTimeUnixNano": given}
+
+    read = read_bytes(line({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}))
+
+    assert read.rows[0].start_time_unix_nano == expected
+    assert read.codes() == {"implausible_time": 1}
+    assert said in read.report.warnings[0].example
 
 
 def test_an_open_span_has_no_end(read_bytes: Any) -> None:

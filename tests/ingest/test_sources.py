@@ -14,7 +14,7 @@ from otelbudget.store.spans import Content
 
 
 def line(name: str) -> bytes:
-    span = {"trace_id": "a1", "span_id": "b2", "name": name, "start_time": 1, "end_time": 2}
+    span = {"trace_id": "a1", "span_id": "b2", "name": name, "start_time": 1640000000}
     return json.dumps(span).encode() + b"\n"
 
 

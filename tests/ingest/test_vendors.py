@@ -769,3 +769,168 @@ def test_texts_arrive_as_they_were_in_every_format(found: Json) -> None:
     ]
 
     assert [attributes(row) for row in rows] == [found] * len(spans)
+
+
+COUNTED = {"gen_ai.request.model": "gpt-4o", "gen_ai.usage.input_tokens": 7}
+SIGNOZ = {
+    "timestamp": "2021-12-20 11:33:20.000000000",
+    "trace_id": TRACE,
+    "span_id": SPAN,
+    "parent_span_id": PARENT,
+    "name": "chat",
+    "kind": 3,
+    "duration_nano": SECOND,
+    "has_error": True,
+    "status_message": "boom",
+    "attributes_string": {"gen_ai.request.model": "gpt-4o"},
+    "attributes_number": {"gen_ai.usage.input_tokens": 7.0},
+    "resources_string": {"service.name": "svc"},
+}
+DATA_PREPPER = {
+    "traceId": TRACE,
+    "spanId": SPAN,
+    "parentSpanId": PARENT,
+    "name": "chat",
+    "kind": "SPAN_KIND_CLIENT",
+    "startTime": "2021-12-20T11:33:20.000000000Z",
+    "durationInNanos": SECOND,
+    "span.attributes.gen_ai@request@model": "gpt-4o",
+    "span.attributes.gen_ai@usage@input_tokens": 7,
+    "resource.attributes.service@name": "svc",
+    "status.code": 2,
+    "status.message": "boom",
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "format_name"),
+    [
+        pytest.param(SIGNOZ, "signoz", id="row of SigNoz"),
+        pytest.param(
+            {
+                "traceId": TRACE,
+                "spanId": SPAN,
+                "name": "chat",
+                "kind": 3,
+                "timestamp": START // 10**6,
+                "durationNano": SECOND,
+                "hasError": True,
+                "statusMessage": "boom",
+                "serviceName": "svc",
+                "references": [{"traceId": TRACE, "spanId": PARENT, "refType": "CHILD_OF"}],
+                "tagMap": COUNTED,
+            },
+            "signoz",
+            id="API of SigNoz",
+        ),
+        pytest.param(DATA_PREPPER, "data-prepper", id="Data Prepper"),
+        pytest.param({"hits": {"hits": [{"_source": DATA_PREPPER}]}}, "data-prepper", id="hits"),
+    ],
+)
+def test_attributes_that_are_spread_over_columns_are_read(
+    value: Json, format_name: str, read_bytes: Any
+) -> None:
+    read = read_bytes(line(value))
+
+    row = only(read)
+    assert read.report.formats == {format_name: 1}
+    assert (row.trace_id, row.span_id, row.parent_span_id) == (TRACE, SPAN, PARENT)
+    assert (row.start_time_unix_nano, row.end_time_unix_nano) == (START, START + SECOND)
+    assert (row.kind, row.service_name) == (3, "svc")
+    assert (row.status_code, row.status_message) == (2, "boom")
+    assert attributes(row) == COUNTED
+
+
+def test_a_log_record_of_signoz_is_no_span(read_bytes: Any) -> None:
+    record = {"body": "x", "trace_id": TRACE, "span_id": SPAN, "attributes_string": {"a": "b"}}
+
+    read = read_bytes(line(record) + line(SIGNOZ))
+
+    only(read, "log_records")
+    assert read.report.skipped_records == 1
+
+
+STORED = {
+    "traceID": TRACE,
+    "spanID": SPAN,
+    "operationName": "chat",
+    "references": [{"refType": "CHILD_OF", "traceID": TRACE, "spanID": PARENT}],
+    "startTime": START // 1000,
+    "duration": 1_500_000,
+    "tags": [
+        {"key": "gen_ai.request.model", "type": "string", "value": "gpt-4o"},
+        {"key": "gen_ai.usage.input_tokens", "type": "int64", "value": "7"},
+    ],
+    "process": {"serviceName": "svc"},
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, id="as stored"),
+        pytest.param(
+            {
+                "tags": [],
+                "tag": {"gen_ai@request@model": "gpt-4o", "gen_ai@usage@input_tokens": 7},
+            },
+            id="tags as fields",
+        ),
+        pytest.param(
+            {
+                "references": [{"traceId": TRACE, "spanId": PARENT}],
+                "startTime": "2021-12-20T11:33:20Z",
+                "duration": "1.5s",
+                "tags": [
+                    {"key": "gen_ai.request.model", "vStr": "gpt-4o"},
+                    {"key": "gen_ai.usage.input_tokens", "vType": "INT64", "vInt64": "7"},
+                ],
+            },
+            id="streamed",
+        ),
+    ],
+)
+def test_a_jaeger_span_by_itself(changes: Json, read_bytes: Any) -> None:
+    row = only(read_bytes(line(STORED | changes)))
+
+    assert (row.trace_id, row.span_id, row.parent_span_id) == (TRACE, SPAN, PARENT)
+    assert row.start_time_unix_nano == START
+    assert row.end_time_unix_nano == START + SECOND + SECOND // 2
+    assert (row.service_name, attributes(row)) == ("svc", COUNTED)
+
+
+def test_spans_below_a_span_are_its_children(read_bytes: Any) -> None:
+    leaf = {"span_id": "c3", "name": "leaf", "start_time": START}
+    inner = {"span_id": "b2", "name": "inner", "start_time": START, "children": [leaf]}
+    other = {"span_id": "d4", "parent_id": "zz", "name": "other", "start_time": START}
+    root = {"trace_id": "a1", "span_id": "a1", "name": "root", "start_time": START}
+
+    read = read_bytes(line(root | {"children": [inner, other]}))
+
+    assert [(row.trace_id, row.span_id, row.parent_span_id) for row in read.rows] == [
+        ("a1", "a1", None),
+        ("a1", "b2", "a1"),
+        ("a1", "c3", "b2"),
+        ("a1", "d4", "zz"),
+    ]
+    assert read.codes() == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "remedy"),
+    [
+        pytest.param(
+            {"traceId": TRACE, "id": SPAN, "binaryAnnotations": [], "annotations": []},
+            "ask Zipkin for /api/v2/traces",
+            id="Zipkin v1",
+        ),
+        pytest.param({"log": "{}\n", "stream": "stdout"}, "jq -r .log", id="Docker's log"),
+    ],
+)
+def test_what_is_known_and_not_read_says_what_to_do(
+    value: Json, remedy: str, read_bytes: Any
+) -> None:
+    read = read_bytes(line(value) + line(ZIPKIN))
+
+    only(read, "unknown_shape")
+    assert remedy in read.report.warnings[0].example

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from budget_audit import loading, options
+from budget_audit import loading, noting, options
 from budget_audit.formats import documents, forecasts, tables
 from budget_audit.formats import workflows as runs_shown
 from budget_audit.formats.documents import MAX_ROWS
@@ -17,10 +17,8 @@ from otelbudget.audit.select import keep_calls, keep_where
 from otelbudget.audit.spend import Spend, spend
 from otelbudget.audit.workflows import workflows as find_workflows
 from otelbudget.budgets.config import Budgets
-from otelbudget.budgets.scopes import NONE
 from otelbudget.budgets.windows import DEFAULT_TIMEZONE, CalendarUnit, CalendarWindow
 from otelbudget.errors import BudgetConfigError
-from otelbudget.ingest import ReadReport
 from otelbudget.pricing.book import PriceBook
 from otelbudget.store.store import Store
 
@@ -111,7 +109,10 @@ def command(
     keep_where(store, where)
     keep_calls(store, since, until)
     result = _spend(store, Keys(by, timezone), book, None if format_ == "csv" else MAX_ROWS)
-    _note_untold(report, result)
+    if result.totals.model_calls:
+        noting.note_untold(report, result.keys_without_values)
+    if not result.groups:
+        noting.note_no_calls(report, result.input, where, since, until)
     runs = find_workflows(store, MAX_ROWS) if workflows else None
     ahead = forecast(store, timezone, budgets.budgets if budgets else ()) if is_forecast else None
     beside = [
@@ -142,14 +143,3 @@ def _spend(store: Store, keys: Keys, book: PriceBook, most: int | None) -> Spend
         return spend(store, keys, book=book, most=most)
     except UnknownKeyError as error:
         raise click.BadParameter(str(error), param_hint="--by") from error
-
-
-def _note_untold(report: ReadReport, result: Spend) -> None:
-    """Warn of keys that no call has a value for: they are likely misspelt."""
-    missing = result.keys_without_values
-    if missing and result.totals.model_calls:
-        names = " and ".join(map(repr, missing))
-        noun = "key" if len(missing) == 1 else "keys"
-        report.warn(
-            "key_without_value", f"no call has a value for the {noun} {names}, so all are {NONE}"
-        )

@@ -14,6 +14,8 @@ from otelbudget.audit.diff import compare
 from otelbudget.audit.select import keep_where
 from otelbudget.audit.spend import input_facts
 
+_NOTHING = "no workflow has runs of a known cost on both sides to compare"
+
 
 @click.command("diff")
 @click.argument("base", metavar="BASE")
@@ -57,10 +59,9 @@ def command(
     before, after = (diffs.Source(input_facts(side.store), side.report) for side in sides)
     comparison = compare(*(side.store for side in sides))
     compared = diffs.Compared(comparison, before, after, fail_over)
-    if not any(each.ratio is not None for each in comparison.changes):
-        sides[-1].report.warn(
-            "nothing_compared", "no workflow has runs of a known cost on both sides to compare"
-        )
+    is_nothing = all(each.ratio is None for each in comparison.changes)
+    if is_nothing:
+        sides[-1].report.warn("nothing_compared", _NOTHING)
     document = diffs.document(compared)
     write(
         Answer(diffs.table(compared), document, flat(diffs.changes(compared))),
@@ -69,5 +70,7 @@ def command(
     )
     for side in sides:
         loading.warn(side.report, strict=strict)
+    if strict and is_nothing:
+        raise click.ClickException(f"{_NOTHING} (--strict)")
     if compared.failing:
         raise click.exceptions.Exit(EXIT_GATE_FAILED)

@@ -5,25 +5,37 @@ from pathlib import Path
 
 import click
 
-from budget_audit import loading, options
+from budget_audit import loading, noting, options
 from budget_audit.formats import focus
 from budget_audit.formats.values import counted
 from budget_audit.formats.write import csv_text, write_text
-from otelbudget.audit.focus import charges
+from otelbudget.audit.focus import Charge, charges
 from otelbudget.audit.keys import UnknownKeyError, parse_keys
 from otelbudget.audit.select import keep_calls, keep_where
+from otelbudget.audit.spend import input_facts
+from otelbudget.budgets.scopes import NONE
+from otelbudget.pricing.book import PriceBook
+from otelbudget.store.store import Store
 
 
 @click.command("focus")
 @options.sources
 @click.option(
     "--by",
+    metavar="KEY,...",
     help="Keys to divide by and write as tags: agent, workflow, service, user or any attribute, such "
     "as tenant.id, joined by commas.",
 )
 @options.prices
 @options.where
 @options.period
+@click.option(
+    "--format",
+    type=click.Choice(["csv"]),
+    default="csv",
+    expose_value=False,
+    help="How to write the rows; FOCUS rows are CSV.",
+)
 @click.option(
     "--output",
     "-o",
@@ -59,7 +71,10 @@ def command(
     store, report, book = loading.load(sources, loading.own_book(prices_file))
     keep_where(store, where)
     keep_calls(store, since, until)
-    found = list(charges(store, book, keys))
+    found = _charges(store, book, keys)
+    noting.note_untold(report, [key for key in keys if found and _is_untold(key, found)])
+    if not found:
+        noting.note_no_calls(report, input_facts(store), where, since, until)
     unpriced = sum(each.list_cost_pusd is None for each in found)
     if unpriced:
         report.warn(
@@ -70,3 +85,15 @@ def command(
         report.warn("rows_without_time", "calls without a time are in rows without a charge period")
     write_text(csv_text(focus.rows(found, f"{book.source} {book.version}")), output)
     loading.warn(report, strict=strict)
+
+
+def _charges(store: Store, book: PriceBook, keys: Sequence[str]) -> Sequence[Charge]:
+    try:
+        return list(charges(store, book, keys))
+    except UnknownKeyError as error:
+        raise click.BadParameter(str(error), param_hint="--by") from error
+
+
+def _is_untold(key: str, found: Sequence[Charge]) -> bool:
+    """Whether no call has a value for a key."""
+    return all(each.tags.get(key) == NONE for each in found)

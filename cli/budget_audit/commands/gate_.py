@@ -75,6 +75,7 @@ def command(
     asked = replaying.Asked(budgets, None, where, since, until, success, has_tiers=True)
     found = replaying.load(sources, prices_file, asked)
     result = found.replay(budgets)
+    nothing = found.nothing(result)
     passed = violations(found.recording, budgets, result)
     judged = gates.Judged(passed, budgets, found.recording.runs, result, found.false_stops(result))
     document = gates.document(judged, input_facts(found.store), found.report)
@@ -84,10 +85,10 @@ def command(
         output=output,
     )
     if junit is not None:
-        write_text(xml(judged), str(junit))
+        write_text(xml(judged, nothing), str(junit))
     loading.warn(found.report, strict=strict)
     found.say_unused_tiers()
-    if strict and found.nothing(result):
-        raise click.ClickException(f"{found.nothing(result)} (--strict)")
+    if strict and nothing:
+        raise click.ClickException(f"{nothing} (--strict)")
     if not judged.is_ok:
         raise click.exceptions.Exit(EXIT_GATE_FAILED)

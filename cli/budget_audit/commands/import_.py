@@ -13,6 +13,7 @@ from budget_audit.formats.rows import flat
 from budget_audit.formats.write import Answer, write
 from otelbudget.audit.calls import distinct_spans
 from otelbudget.audit.spend import input_facts
+from otelbudget.store.parquet import write as write_parquet
 from otelbudget.store.store import Store
 
 
@@ -64,7 +65,7 @@ def command(
         _, report = loading.read(sources, into=store, keep=content == "keep")
         distinct_spans(store)
         facts = input_facts(store)
-        written = store.write_parquet(parquet) if parquet else None
+        written = write_parquet(store, parquet) if parquet else None
         added = store.save(target) if target else store.count()
     to = [str(each) for each in (target, written) if each]
     document = documents.import_(report, facts, to, added)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import yaml
 
 from budget_audit.formats.suggestions import interval, left_out, notes, share
-from budget_audit.formats.values import amount, counted, day
+from budget_audit.formats.values import amount, counted, day, one_line
 from otelbudget.audit.runs_of_workflows import KINDS
 from otelbudget.audit.spend import InputFacts
 from otelbudget.audit.suggest import Suggestion, Suggestions, rounded_up
@@ -42,10 +42,11 @@ def budgets_yaml(suggestions: Suggestions, facts: InputFacts) -> str:
     ]
     for tier in suggestions.tiers:
         lines += _tier(tier, suggestions)
-    without = [each for each in suggestions.workflows if each.tier is None]
+    named = zip(suggestions.names, suggestions.workflows, strict=True)
+    without = [(name, each) for name, each in named if each.tier is None]
     if without:
         lines += ["", "  # Without limits:"]
-        lines += [f"  # {_comment(each.name)}: {_why_not(each)}" for each in without]
+        lines += [f"  # {_comment(name)}: {_why_not(each)}" for name, each in without]
     return "\n".join(lines) + "\n"
 
 
@@ -63,7 +64,7 @@ def _ceiling(suggestions: Suggestions, kind: LimitKind) -> int:
 def _tier(tier: Tier, suggestions: Suggestions) -> list[str]:
     lines = [""]
     for place in tier.members:
-        lines += _evidence(suggestions.workflows[place], suggestions.covers)
+        lines += _evidence(suggestions, place)
     if len(tier.members) > 1:
         lines.append(
             f"  # {counted(len(tier.members), 'workflow')}, the highest limit of each kind:"
@@ -72,8 +73,9 @@ def _tier(tier: Tier, suggestions: Suggestions) -> list[str]:
     return [*lines, f"  {_key(tier.name)}:", *limits]
 
 
-def _evidence(suggestion: Suggestion, covers: float) -> Iterable[str]:
-    yield f"  # {_comment(suggestion.name)}"
+def _evidence(suggestions: Suggestions, place: int) -> Iterable[str]:
+    suggestion, covers = suggestions.workflows[place], suggestions.covers
+    yield f"  # {_comment(suggestions.names[place])}"
     runs = counted(suggestion.eligible, "run")
     yield f"  #   {suggestion.covered:,} of {runs} stay within the limits{_aside(suggestion)}"
     for kind, suggested in suggestion.limits.items():
@@ -103,8 +105,7 @@ def _limit(kind: LimitKind, limit: int) -> str:
 
 def _comment(text: str) -> str:
     """Text that cannot end a comment, nor hold what YAML refuses even there."""
-    printable = "".join(char if char.isprintable() else " " for char in text[:_MAX_COMMENT])
-    return " ".join(printable.split()) or "(unnamed)"
+    return one_line(text[:_MAX_COMMENT]) or "(unnamed)"
 
 
 def _key(text: str) -> str:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from budget_audit.formats.documents import MAX_ROWS, input_, left_off, period
 from budget_audit.formats.tables import more, titled_table
-from budget_audit.formats.values import counted, optional_money, short_money
+from budget_audit.formats.values import counted, one_line, optional_money, short_money
 from otelbudget.audit.diff import SIGNIFICANCE, Change, Comparison, Side
 from otelbudget.audit.permutation import PERMUTATIONS
 from otelbudget.audit.spend import InputFacts
@@ -179,7 +179,7 @@ def _rows(compared: Compared) -> Table:
     for each in compared.comparison.changes[:_SHOWN]:
         style = "" if each.model is None else "dim"
         found.add_row(
-            Text(each.workflow if each.model is None else f"  {each.model}", style=style),
+            Text(_shown_name(each), style=style),
             *(
                 "\n".join(both)
                 for both in zip(_side_cells(each.base), _side_cells(each.head), strict=True)
@@ -232,7 +232,13 @@ def _chance(each: Change) -> str:
 
 
 def _named(each: Change) -> str:
-    return each.workflow if each.model is None else f"{each.workflow} with {each.model}"
+    name = each.workflow if each.model is None else f"{each.workflow} with {each.model}"
+    return one_line(name)
+
+
+def _shown_name(each: Change) -> str:
+    """What stands at the head of its row; models stand below their workflow."""
+    return one_line(each.workflow) if each.model is None else f"  {one_line(each.model)}"
 
 
 def _notes(comparison: Comparison) -> Iterator[str]:

@@ -72,7 +72,12 @@ def period(facts: InputFacts) -> dict[str, str | None]:
 def input_(facts: InputFacts, report: ReadReport) -> dict[str, Any]:
     """What was read, and what could not be."""
     warnings = [
-        {"code": warning.code, "count": warning.count, "example": warning.example}
+        {
+            "code": warning.code,
+            "count": warning.count,
+            "example": warning.example,
+            "files": [{"file": file, "line": line} for file, line in warning.files.items()],
+        }
         for warning in report.warnings
     ]
     return {

@@ -82,13 +82,12 @@ def document(judged: Judged, facts: InputFacts, report: ReadReport) -> dict[str,
 def table(judged: Judged) -> RenderableType:
     """Whether the gate is open, and what was passed."""
     replay = judged.replay
-    calls = f"{counted(replay.calls, 'call')} in {runs_counted(judged.runs)}"
     parts: list[RenderableType] = []
     if judged.is_ok:
+        calls = f"{counted(replay.calls, 'call')} in {runs_counted(judged.runs)}"
         parts.append(Text(f"Within budget: {calls}."))
     else:
-        limits = counted(len(judged.failing), "limit")
-        parts.append(Text(f"Over budget: {limits} reached or passed, {calls}."))
+        parts.append(Text(f"Over budget: {_over(judged)} passed a limit or had a call refused."))
         title = "Limits reached or passed"
         parts += ["", _rows(judged.failing, judged.budgets, title)]
         parts += more(judged.failing, _SHOWN)
@@ -97,6 +96,15 @@ def table(judged: Judged) -> RenderableType:
         parts += ["", _rows(judged.audited, judged.budgets, title)]
         parts += more(judged.audited, _SHOWN)
     return Group(*parts)
+
+
+def _over(judged: Judged) -> str:
+    """How many went over: "54 of 201 traces", or "3 scopes" where not all are runs of one kind."""
+    over = {(each.usage.scope, each.usage.window_start) for each in judged.failing}
+    runs = {scope[0] for scope, _ in over if len(scope) == 1}
+    if len(runs) == len(over) and runs <= {*judged.runs}:
+        return f"{len(over):,} of {runs_counted(judged.runs)}"
+    return counted(len(over), "scope")
 
 
 def _violation(each: Violation) -> dict[str, Any]:

@@ -16,12 +16,16 @@ _MOST = 100
 _SUITE = "budget-audit gate"
 
 
-def xml(judged: Judged) -> str:
+def xml(judged: Judged, nothing: str | None = None) -> str:
     """One test case for each budget and kind of limit; one fails where a scope went beyond it.
 
     What passes budgets in audit mode is told, and does not fail; a budget that is off is skipped.
+
+    Args:
+        judged: What the gate found.
+        nothing: Why there was nothing to judge, so that all is skipped; None where there was.
     """
-    cases = list(_cases(judged))
+    cases = list(_cases(judged, nothing))
     failures = sum(case.find("failure") is not None for case in cases)
     skipped = sum(case.find("skipped") is not None for case in cases)
     counts = {"tests": str(len(cases)), "failures": str(failures), "errors": "0"}
@@ -34,7 +38,7 @@ def xml(judged: Judged) -> str:
     return f'<?xml version="1.0" encoding="utf-8"?>\n{tostring(suites, "unicode")}\n'
 
 
-def _cases(judged: Judged) -> Iterator[Element]:
+def _cases(judged: Judged, nothing: str | None) -> Iterator[Element]:
     for budget in judged.budgets.budgets:
         for kind in _kinds(budget):
             case = Element(
@@ -46,14 +50,15 @@ def _cases(judged: Judged) -> Iterator[Element]:
                 for each in judged.violations
                 if each.usage.budget == budget.name and each.usage.kind is kind
             ]
-            _tell(case, budget, broken)
+            _tell(case, budget, broken, nothing)
             yield case
 
 
-def _tell(case: Element, budget: Budget, broken: Sequence[Violation]) -> None:
+def _tell(case: Element, budget: Budget, broken: Sequence[Violation], nothing: str | None) -> None:
     """Add what became of a budget's limit to its test case."""
-    if budget.mode is Mode.OFF:
-        SubElement(case, "skipped", {"message": "the budget is off"})
+    skipped = "the budget is off" if budget.mode is Mode.OFF else nothing
+    if skipped:
+        SubElement(case, "skipped", {"message": skipped})
     if not broken:
         return
     lines = [_sentence(budget, each) for each in broken]

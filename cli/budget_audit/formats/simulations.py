@@ -251,11 +251,11 @@ def _supposed(found: Simulation) -> list[RenderableType]:
     headline = Text.assemble(
         "What if: all calls cost ",
         (short_money(after), "bold"),
-        f" instead of {short_money(before)}{change}; ",
-        f"{len(found.replay.runs_stopped):,} runs are stopped instead of "
+        f" instead of {short_money(before)}{change}",
+        f"; {len(found.replay.runs_stopped):,} runs are stopped instead of "
         f"{len(found.base.runs_stopped):,}"
         if found.replay.limits
-        else "no limit is replayed",
+        else "",
     )
     return [headline, *(Text(each, style="dim") for each in found.assumptions), ""]
 
@@ -265,7 +265,9 @@ def _more_if_enforced(found: Simulation) -> str:
     if found.enforced is None:
         return ", "
     calls = found.enforced.replay.calls_denied - found.replay.calls_denied
-    return f"; {max(calls, 0):,} more would be, if the budgets in audit mode enforced; "
+    if calls <= 0:
+        return ", "
+    return f"; {calls:,} more would be, if the budgets in audit mode enforced; "
 
 
 def _limits(replay: Replay, budgets: Budgets) -> Table:

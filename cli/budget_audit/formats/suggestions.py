@@ -10,9 +10,16 @@ from rich.text import Text
 from budget_audit.formats.documents import input_, period
 from budget_audit.formats.rows import flat
 from budget_audit.formats.tables import titled_table
-from budget_audit.formats.values import amount, counted, exact_amount, money, short_money
+from budget_audit.formats.values import (
+    amount,
+    counted,
+    exact_amount,
+    money,
+    one_line,
+    short_money,
+)
 from otelbudget.audit.quantiles import CONFIDENCE
-from otelbudget.audit.runs_of_workflows import AGENT
+from otelbudget.audit.runs_of_workflows import AGENT, DEFAULT_BY
 from otelbudget.audit.spend import InputFacts
 from otelbudget.audit.suggest import Holdout, Suggestion, Suggestions
 from otelbudget.audit.tiers import Tier
@@ -20,6 +27,7 @@ from otelbudget.budgets.config import LimitKind
 from otelbudget.ingest import ReadReport
 
 _DIGITS = 3
+_TITLE = "table.title"
 
 
 def document(
@@ -32,7 +40,7 @@ def document(
         "input": input_(facts, report),
         "confidence": CONFIDENCE,
         "groups": [_group(each, suggestions.covers) for each in suggestions.workflows],
-        "tiers": [_tier(tier, suggestions.workflows) for tier in suggestions.tiers],
+        "tiers": [_tier(tier, suggestions.names) for tier in suggestions.tiers],
         "notes": general_notes(suggestions.workflows),
         "budgets_yaml": budgets_yaml,
     }
@@ -44,24 +52,31 @@ def table(suggestions: Suggestions) -> RenderableType:
         f"Limits that let {share(suggestions.covers)} of a workflow's runs through, with 90 % "
         "confidence"
     )
-    shown = titled_table("workflow", title=title)
+    names = [one_line(name) for name in suggestions.names]
+    shown = titled_table(_head(suggestions), title=None)
     for name in ("runs", "limit", "90 % interval"):
         shown.add_column(name, justify="right", no_wrap=True)
     shown.add_column("stopped later", justify="right", max_width=8)
-    for each in suggestions.workflows:
-        _add(shown, each)
     workflows = suggestions.workflows
+    for name, each in zip(names, workflows, strict=True):
+        _add(shown, name, each)
     lines = [
         *(
-            f"{each.name}: {line}"
-            for each in workflows
+            f"{name}: {line}"
+            for name, each in zip(names, workflows, strict=True)
             for line in (*_left_out(each), *notes(each))
         ),
         *general_notes(workflows),
         *_legend(suggestions),
     ]
     dim = (Text(line, style="dim") for line in lines)
-    return Group(shown, *_shared(suggestions), *([""] if lines else []), *dim)
+    return Group(
+        Text(title, style=_TITLE),
+        shown,
+        *_shared(suggestions, names),
+        *([""] if lines else []),
+        *dim,
+    )
 
 
 def rows(groups: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -173,17 +188,23 @@ def _group(suggestion: Suggestion, covers: float) -> dict[str, Any]:
     }
 
 
-def _tier(tier: Tier, workflows: Sequence[Suggestion]) -> dict[str, Any]:
+def _head(suggestions: Suggestions) -> str:
+    """What the names are, for the head of their column: "workflow", or the keys of `--by`."""
+    keys = tuple(suggestions.workflows[0].key) if suggestions.workflows else DEFAULT_BY
+    return DEFAULT_BY[0] if keys == DEFAULT_BY else ", ".join(keys)
+
+
+def _tier(tier: Tier, names: Sequence[str]) -> dict[str, Any]:
     return {
         "name": tier.name,
         "limits": {kind: amount(kind, limit) for kind, limit in tier.limits.items()},
-        "workflows": [workflows[place].name for place in tier.members],
+        "workflows": [names[place] for place in tier.members],
     }
 
 
-def _add(shown: Table, suggestion: Suggestion) -> None:
+def _add(shown: Table, name: str, suggestion: Suggestion) -> None:
     """A row per limit; what holds for all of them stands in the first."""
-    first = (suggestion.name, f"{suggestion.eligible:,}")
+    first = (name, f"{suggestion.eligible:,}")
     if suggestion.why_not is not None:
         shown.add_row(*first, Text(suggestion.why_not, style="dim"))
     holdout = suggestion.holdout
@@ -194,19 +215,18 @@ def _add(shown: Table, suggestion: Suggestion) -> None:
         first, stopped = ("", ""), ""
 
 
-def _shared(suggestions: Suggestions) -> list[RenderableType]:
+def _shared(suggestions: Suggestions, names: Sequence[str]) -> list[RenderableType]:
     """The tiers, where several workflows share one."""
     if all(len(tier.members) == 1 for tier in suggestions.tiers):
         return []
-    shown = titled_table(
-        "tier", "workflows", title="Tiers: the highest limits of workflows of similar need"
-    )
+    title = "Tiers: the highest limits of workflows of similar need"
+    shown = titled_table("tier", "workflows", title=None)
     shown.add_column("limits")
     for tier in suggestions.tiers:
-        names = "\n".join(suggestions.workflows[place].name for place in tier.members)
+        members = "\n".join(names[place] for place in tier.members)
         limits = "\n".join(exact_amount(kind, limit) for kind, limit in tier.limits.items())
-        shown.add_row(tier.name, names, Text(limits, style="bold"))
-    return ["", shown]
+        shown.add_row(tier.name, members, Text(limits, style="bold"))
+    return ["", Text(title, style=_TITLE), shown]
 
 
 def _left_out(suggestion: Suggestion) -> Iterable[str]:

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from budget_audit.formats.values import counted, day, short_money
+from budget_audit.formats.values import counted, day, one_line, short_money
 from otelbudget.audit.findings import Finding
 from otelbudget.audit.keys import TIMES
 from otelbudget.audit.outcomes import Run
@@ -23,18 +23,20 @@ _WHOLE = 20
 def audit(spend: Spend, by: Sequence[str], beside: Iterable[RenderableType] = ()) -> RenderableType:
     """What was spent: a headline, a table by key, what was asked beside, what the numbers leave out."""
     totals = spend.totals
+    if not spend.groups:
+        return Group(_no_calls(spend.input), *beside, *_findings(spend.findings))
     headline = Text.assemble(
         (short_money(totals.list_cost_pusd), "bold"),
         f" list cost for {counted(totals.model_calls, 'model call')} in ",
         f"{counted(totals.traces, 'trace')}, ",
-        f"{_span_of_days(spend.input)}",
+        days(spend.first_call_at, spend.last_call_at),
     )
     table = titled_table(*by, title=f"Spend by {', '.join(by)}")
     for name in ("calls", "input", "cached", "output", "list cost", "share"):
         table.add_column(name, justify="right", no_wrap=True)
     shown = MAX_DAYS if set(by) <= {*TIMES} else MAX_ROWS
     for group in _in_order(spend.groups[:shown], by):
-        table.add_row(*group.key.values(), *_sums(group.totals, totals))
+        table.add_row(*map(one_line, group.key.values()), *_sums(group.totals, totals))
     return Group(
         headline,
         "",
@@ -44,6 +46,11 @@ def audit(spend: Spend, by: Sequence[str], beside: Iterable[RenderableType] = ()
         *_findings(spend.findings),
         *_sureness(spend.confidence),
     )
+
+
+def _no_calls(facts: InputFacts) -> Text:
+    read = f"{counted(facts.distinct_spans, 'span')} of {counted(facts.traces, 'trace')}"
+    return Text(f"No model calls to count; read were {read}.")
 
 
 def _in_order(groups: Sequence[SpendGroup], by: Sequence[str]) -> Sequence[SpendGroup]:
@@ -56,17 +63,19 @@ def import_(report: ReadReport, facts: InputFacts, to: Sequence[str], added: int
     """What was imported; `documents.import_` says what is given."""
     duplicates = facts.deliveries - facts.distinct_spans
     formats = ", ".join(f"{count} {name}" for name, count in report.formats.items())
+    known = report.spans - added
     return Text.assemble(
+        f"{added:,} of " if known > 0 else "",
         (counted(report.spans, "span"), "bold"),
         f" of {counted(facts.traces, 'trace')} from {counted(report.files, 'file')} ({formats})",
-        f" into {' and '.join(to)}",
+        f" {'added to' if known > 0 else 'into'} {' and '.join(to)}",
         f"; {duplicates:,} were delivered twice and count once" if duplicates else "",
-        f"; {report.spans - added:,} were there already" if added < report.spans else "",
+        f"; {known:,} were there already" if known > 0 else "",
     )
 
 
-def titled_table(*names: str, title: str) -> Table:
-    """A table with a title and these columns, as every answer has it.
+def titled_table(*names: str, title: str | None) -> Table:
+    """A table with a title, if any, and these columns, as every answer has it.
 
     Where the terminal is narrow these columns fold, so that nothing in them is cut off.
     """
@@ -140,8 +149,9 @@ def runs_counted(runs: Collection[Run]) -> str:
     return counted(len(runs), "trace" if all(key == TRACE for key, _ in runs) else "run")
 
 
-def _span_of_days(facts: InputFacts) -> str:
-    if facts.period_start is None:
+def days(start: int | None, end: int | None) -> str:
+    """The days of a period for people, from two times in unix ns, the last one included."""
+    if start is None:
         return "without times"
-    first, last = day(facts.period_start), day(facts.period_end)
+    first, last = day(start), day(end)
     return first if first == last else f"{first} to {last} (UTC)"

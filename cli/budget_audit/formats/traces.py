@@ -16,6 +16,7 @@ from budget_audit.formats.values import (
     counted,
     exact_amount,
     money,
+    one_line,
     optional_money,
     scope_and_window,
     short_money,
@@ -138,7 +139,7 @@ def _stop(stop: Stop) -> dict[str, Any]:
         "at": time(stop.at_ns),
         "span_id": stop.span_id,
         "calls_before": stop.calls_before,
-        "calls_after": stop.calls_after,
+        "calls_denied": stop.calls_denied,
         "avoided_usd": money(stop.avoided_pusd),
     }
 
@@ -195,7 +196,7 @@ def _stop_lines(shown: Shown) -> list[RenderableType]:
         return [Text("No call of it would have been refused.")]
     budget = next(each for each in shown.budgets.budgets if each.name == stop.budget)
     whose = scope_and_window(stop.scope, budget, stop.window_start)
-    calls = f"{counted(stop.calls_after, 'call')} not made"
+    calls = f"{counted(stop.calls_denied, 'call')} refused"
     return [
         Text.assemble(
             ("Stopped", "bold red"),
@@ -227,7 +228,7 @@ def _name(row: Row, *, is_stop: bool) -> Text:
         (row.guide, "dim"),
         ("STOP ", "bold red") if is_stop else "",
         (f"{times:,} x ", "bold") if times > 1 else "",
-        (node.name, style),
+        (one_line(node.name), style),
         f" {model}" if model and not _is_named(model, node.name) else "",
         (" (parent missing)", "yellow") if node.is_orphan else "",
         (" (parents in a circle)", "yellow") if node.is_cut else "",
@@ -269,7 +270,7 @@ def _uncounted(nodes: Sequence[Node]) -> list[RenderableType]:
     for reason, some in by_reason.items():
         tokens = sum(node.told_tokens for node in some)
         told = f", {counted(tokens, 'token')}" if tokens else ""
-        example = f" (e.g. {some[0].name}, span {some[0].span_id})"
+        example = f" (e.g. {one_line(some[0].name)}, span {some[0].span_id})"
         mark = _MARKS.get(reason, "twin")
         text = f"{mark}: {counted(len(some), 'span')}{told}, {reason}"
         lines.append(Text.assemble(("- ", "dim"), text, (example, "dim")))
@@ -283,7 +284,7 @@ def _errors(nodes: Sequence[Node]) -> list[RenderableType]:
     lines: list[RenderableType] = ["", Text("Failed", style="bold")]
     for node in failed[:_SHOWN_ERRORS]:
         message = " ".join(node.error.split())[:160] or "no message"
-        lines.append(Text.assemble(("- ", "dim"), f"{node.name}: {message}"))
+        lines.append(Text.assemble(("- ", "dim"), f"{one_line(node.name)}: {message}"))
     left = len(failed) - _SHOWN_ERRORS
     return [*lines, *([Text(f"… and {left:,} more", style="dim")] if left > 0 else [])]
 

@@ -75,6 +75,13 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def one_line(text: str) -> str:
+    """Text of users in one line, for tables and sentences: what is no printable character is a blank."""
+    if text.isprintable():
+        return text
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
 def scope_and_window(scope: Scope, budget: Budget, window_start: int | None) -> str:
     """A scope for people: "tenant.id acme, day 2026-11-22 Europe/Berlin".
 
@@ -87,4 +94,4 @@ def scope_and_window(scope: Scope, budget: Budget, window_start: int | None) -> 
     label = None if window is None else window.label(window_start or 0)
     if isinstance(window, CalendarWindow):
         label = f"{label} {window.timezone}"
-    return described(dict(scope), label)
+    return one_line(described(dict(scope), label))

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ import msgspec
 from rich.console import Console, RenderableType
 
 _WIDTH_WITHOUT_TERMINAL = 120
+_FORMULA = re.compile(r"[=+\-@\t\r]")
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 
 class Answer(NamedTuple):
@@ -65,13 +68,31 @@ def _text(answer: Answer, format_: str, *, is_terminal: bool) -> str:
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as CSV with a header; all have the same keys."""
-    text = io.StringIO()
+    """Rows as CSV with a header; all have the same keys.
+
+    Text that a spreadsheet would take for a formula begins with an apostrophe: names of users may
+    look like it, and run where the file is opened.
+    """
+    lines = _Lines()
     if rows:
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        writer = csv.DictWriter(lines, fieldnames=list(rows[0]))
         writer.writeheader()
-        writer.writerows(rows)
-    return text.getvalue()
+        writer.writerows({name: _harmless(cell) for name, cell in row.items()} for row in rows)
+    return "".join(line.removesuffix("\r\n") + "\n" for line in lines)
+
+
+class _Lines(list[str]):
+    """Rows as the csv module writes them; it quotes carriage returns only where these end lines."""
+
+    def write(self, line: str) -> None:
+        """Add a row."""
+        self.append(line)
+
+
+def _harmless(cell: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula; numbers stay as they are."""
+    is_formula = isinstance(cell, str) and _FORMULA.match(cell) and not _NUMBER.fullmatch(cell)
+    return f"'{cell}" if is_formula else cell
 
 
 def _render(table: RenderableType, *, has_color: bool) -> str:

@@ -1,6 +1,7 @@
 -- The calls that are made again: of those with one parent, model and content, the ones that begin after
 -- one of them has ended. Where no content was captured, equal input and output tokens of calls in a row
--- stand for it. sibling_set, trace_id, list_cost_pusd, is_proven (content was captured), is_repeat.
+-- stand for it. sibling_set, call_row, trace_id, starts_at and ends_at in unix ns, list_cost_pusd,
+-- is_proven (content was captured), is_repeat.
 create or replace temporary table repeats as
 with calls as (
     select
@@ -41,7 +42,10 @@ sets as (
 )
 select
     sibling_set,
+    call_row,
     trace_id,
+    starts_at,
+    ends_at,
     list_cost_pusd,
     is_proven,
     coalesce(

@@ -1,5 +1,6 @@
 -- Calls that follow a failed one of the same parent, model and operation, and ask the same where content
--- was captured, by trace: trace_id, count, and what the failed ones cost where they tell usage.
+-- was captured, else begin soon, by trace: trace_id, count, and what the failed ones cost where they tell
+-- usage. Input: $within_ns bigint, how soon.
 with followed as (
     select
         sibling.trace_id,
@@ -34,7 +35,7 @@ judged as (
             and equal_failed_before
             and starts_at >= equal_ended_before as follows_equal,
         failed_before
-            and starts_at >= ended_before
+            and starts_at between ended_before and ended_before + $within_ns
             and (digest is null or digest_before is null) as follows_any,
         equal_cost_before,
         cost_before

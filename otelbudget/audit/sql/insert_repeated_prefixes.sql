@@ -58,17 +58,53 @@ keys as (
         unnest(json_keys(attributes)) as key
     from spans
 ),
+told as (
+    select
+        span_row,
+        key,
+        json_extract(attributes, '/' || replace(replace(key, '~', '~0'), '/', '~1')) as value
+    from keys
+    where regexp_matches('"' || key, $asked)
+),
+lists as (
+    select
+        *,
+        coalesce(
+            json_extract(value, '/parts'),
+            case when json_type(value) = 'ARRAY' then value end,
+            case
+                when json_type(value) = 'VARCHAR' and starts_with(value ->> '$', '[')
+                    then try_cast(value ->> '$' as json)
+            end
+        ) as messages
+    from told
+),
 parts as (
     select
         span_row,
         key,
-        json_extract(attributes, '/' || replace(replace(key, '~', '~0'), '/', '~1')) as value,
+        value,
         coalesce(
             try_cast(regexp_extract(key, '[.]([0-9]+)([.]|$)', 1) as integer),
             case when contains(key, 'system') then -1 else 0 end
         ) as place
-    from keys
-    where regexp_matches('"' || key, $asked)
+    from lists
+    where coalesce(json_array_length(messages), 0) = 0
+    union all
+    select
+        span_row,
+        key || '.' || message.place as key,
+        json_extract(messages, '/' || message.place) as value,
+        message.place
+    from (
+        select
+            span_row,
+            key,
+            messages,
+            unnest(range(json_array_length(messages)::bigint)) as place
+        from lists
+        where json_array_length(messages) > 0
+    ) as message
 ),
 sized as (
     select

@@ -1,0 +1,3 @@
+-- Every span of the source.
+select *
+from source.main.spans
