@@ -16,8 +16,7 @@ from otelbudget.genai.reading import MAX_TOKENS
 from otelbudget.ingest import MAX_BYTES, Progress, ReadReport, expand, is_store
 from otelbudget.ingest.filling import fill
 from otelbudget.pricing.book import PriceBook
-from otelbudget.store import sql
-from otelbudget.store import spill
+from otelbudget.store import spill, sql
 from otelbudget.store.store import READ_TIMEOUT_SECONDS, Store
 
 _load = partial(sql.load, "otelbudget.audit")

@@ -299,7 +299,7 @@ def test_spans_that_ask_no_model_are_no_calls(span: Make, spent: Make) -> None:
 
     assert calls(answer) == (0, None)
     assert answer.totals.calls_without_usage == 0
-    assert codes(answer) == {}
+    assert codes(answer) == {"no_model_calls": 2}
 
 
 def test_a_chat_without_usage_is_unknown_and_never_zero(
