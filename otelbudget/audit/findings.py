@@ -72,6 +72,12 @@ _KINDS = (
     ),
     _Kind("finding_duplicate_spans", "info", "Spans that were delivered again", "they count once"),
     _Kind(
+        "finding_differing_duplicates",
+        "warn",
+        "Ended spans that were delivered again with other attributes",
+        "the delivery that tells more counts; see who changes spans on their way",
+    ),
+    _Kind(
         "finding_sampled_traces",
         "warn",
         "Sampled traces",

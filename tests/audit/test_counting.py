@@ -302,6 +302,17 @@ def test_spans_that_ask_no_model_are_no_calls(span: Make, spent: Make) -> None:
     assert codes(answer) == {"no_model_calls": 2}
 
 
+def test_deliveries_that_differ_are_told_from_those_that_do_not(
+    span: Make, usage: Make, spent: Make
+) -> None:
+    """The first span comes three times, once with other counts; the second comes twice."""
+    first, other, second = span(1, 1, **usage()), span(1, 1, **usage(1_000, 7)), span(1, 2)
+
+    answer = spent(first, other, first, second, second)
+
+    assert codes(answer) == {"duplicate_spans": 3, "differing_duplicates": 1}
+
+
 def test_a_chat_without_usage_is_unknown_and_never_zero(
     span: Make, usage: Make, spent: Make
 ) -> None:
