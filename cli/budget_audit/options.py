@@ -157,13 +157,8 @@ class Share(click.ParamType[Decimal]):
         """Parse the text; it stays decimal, so that it is exact."""
         if isinstance(value, Decimal):
             return value
-        text = str(value).strip()
-        try:
-            share = Decimal(text[:-1]) / 100 if text.endswith("%") else Decimal(text)
-            is_right = 0 <= share <= 1
-        except InvalidOperation:
-            is_right = False
-        if not is_right:
+        share = _parsed_share(str(value))
+        if share is None or share > 1:
             self.fail(f"{value!r}; write a share from 0 to 1, such as 0.5 or 50%", param, ctx)
         return share
 
@@ -184,12 +179,8 @@ class Rise(click.ParamType[Decimal]):
         if isinstance(value, Decimal):
             return value
         text = str(value).strip()
-        try:
-            share = Decimal(text[:-1]) / 100 if text.endswith("%") else Decimal(text)
-            is_right = 0 <= share <= self._most and (share < 1 or text.endswith("%"))
-        except InvalidOperation:
-            is_right = False
-        if not is_right:
+        share = _parsed_share(text)
+        if share is None or share > self._most or (share >= 1 and not text.endswith("%")):
             self.fail(
                 f"{value!r}; write a percentage such as 10%, or a share below 1 such as 0.1",
                 param,
@@ -216,6 +207,17 @@ def budget_of(
         is_decimal = kind in (LimitKind.COST_USD, LimitKind.SECONDS)
         arguments[str(kind)] = text if is_decimal else _whole(text)
     return Budget(name=name, per=per, warn_at=(), **arguments)
+
+
+def _parsed_share(text: str) -> Decimal | None:
+    """A share such as 0.5 or 50%, at least 0; None for anything else."""
+    text = text.strip()
+    try:
+        share = Decimal(text[:-1]) / 100 if text.endswith("%") else Decimal(text)
+        is_right = share >= 0  # comparing NaN raises too
+    except InvalidOperation:
+        return None
+    return share if is_right else None
 
 
 def limited(limits: Sequence[tuple[LimitKind, str]], file: Path | None) -> Budgets | None:

@@ -109,7 +109,7 @@ def read(  # noqa: PLR0913 - two that matter, the others have a default
         report.spans = store.count()
         _found(report)
         return store, report
-    store = into or Store(Path(tempfile.gettempdir()) if _are_large(paths) else None)
+    store = into or _empty(paths)
     with ExitStack() as undoing:
         undoing.callback(store.close)
         fault = _copy(store, stores, report, on_wait)
@@ -134,7 +134,7 @@ def _open(path: Path, on_wait: Callable[[Path], None] | None) -> Store:
     if spill.take_in(path):
         return _in_turn(partial(Store.of, path), path, on_wait)
     with ExitStack() as undoing:
-        store = Store(Path(tempfile.gettempdir()) if _are_large([path]) else None)
+        store = _empty([path])
         undoing.callback(store.close)
         _in_turn(partial(store.copy_from, path), path, on_wait)
         undoing.pop_all()
@@ -177,6 +177,11 @@ def _in_turn(
         if on_wait:
             on_wait(path)
         return use(timeout_seconds=READ_TIMEOUT_SECONDS)
+
+
+def _empty(paths: Sequence[Path | str]) -> Store:
+    """A store for the spans of some files: on disk where they may be too many for memory."""
+    return Store(Path(tempfile.gettempdir()) if _are_large(paths) else None)
 
 
 def _are_large(paths: Sequence[Path | str]) -> bool:
